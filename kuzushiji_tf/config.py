@@ -1,0 +1,147 @@
+"""Every knob of a training run, defined once; the flags and the recipes are made from these classes."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
+
+
+@dataclass(frozen=True)
+class ImageAugmentation:
+    """Random changes of the training images; names and meaning are those of Keras's ImageDataGenerator.
+
+    All zeros (the default) changes nothing.
+    """
+
+    rotation_range: float = 0.0  # degrees, drawn from [-r, r]
+    width_shift_range: float = 0.0  # fraction of the width below 1, pixels from 1 on
+    height_shift_range: float = 0.0  # fraction of the height below 1, pixels from 1 on
+    shear_range: float = 0.0  # degrees, drawn from [-s, s]
+    zoom_range: float = 0.0  # each axis by a factor from [1 - z, 1 + z]
+    fill_mode: Literal["constant", "nearest", "reflect", "wrap"] = "constant"
+    cval: float = 0.0  # the constant's value, 0..255
+    brightness_range: tuple[float, float] | None = None  # a factor from this interval
+    elastic: float = 0.0  # largest displacement of a control point of a 4 x 4 grid, fraction of the image size
+    cutout: int = 0  # side of one zeroed square, pixels
+    noise: float = 0.0  # fraction of pixels replaced by a random value
+
+    def __post_init__(self):
+        for name in ("rotation_range", "width_shift_range", "height_shift_range", "shear_range", "elastic", "cutout"):
+            if getattr(self, name) < 0:
+                raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must not be negative.")
+        for name in ("zoom_range", "noise"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must be in 0 <= value < 1.")
+        if self.brightness_range is not None and not 0 <= self.brightness_range[0] <= self.brightness_range[1]:
+            raise UserError(f"augmentation.brightness_range is {self.brightness_range}; it must be 0 <= low <= high.")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run. The defaults train the kana recogniser in a few minutes on two cores."""
+
+    dataset: str = "kana"  # a registered data set
+    per_class: int = 600  # images rendered for each class, for data sets drawn from strokes
+    image_size: int | None = None  # pixels; None keeps the data set's own size
+    validation_fraction: float = 0.05  # of each class of the training split; never of the test split
+    model: str = "preact_resnet20"  # a registered model
+    seed: int = 0  # of everything: weights, order, augmentation, dropout
+    epochs: int = 5
+    batch_size: int = 128  # over all devices together
+    optimizer: Literal["sgd", "adamw"] = "sgd"  # sgd has Nesterov momentum 0.9
+    learning_rate: float = 0.2  # the highest that the schedule reaches
+    weight_decay: float = 5e-4  # decoupled: multiplied by the learning rate only
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    warmup_epochs: float = 1.0  # linear, from 0; part of the epochs
+    plateau_patience: int = 3  # epochs without a better validation loss before the rate falls (schedule = plateau)
+    plateau_factor: float = 0.3  # what it is then multiplied by
+    early_stopping_patience: int = 0  # epochs without a better validation loss before the run ends; 0: never
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0  # moving average of the weights, used for validation and export; 0: none
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the layers' arithmetic
+    jit: bool = False  # compile the step with XLA
+    augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
+
+    def __post_init__(self):
+        for name in ("per_class", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.image_size is not None and self.image_size < 8:
+            raise UserError(f"image_size is {self.image_size}; it must be at least 8.")
+        for name in ("validation_fraction", "label_smoothing", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be in 0 <= value < 1.")
+        if self.learning_rate <= 0:
+            raise UserError(f"learning_rate is {self.learning_rate}; it must be above 0.")
+        needs_validation = self.schedule == "plateau" or self.early_stopping_patience
+        if needs_validation and not self.validation_fraction:
+            raise UserError(
+                "schedule = plateau and early stopping watch the validation loss: set validation_fraction above 0."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the knobs as plain values, for JSON."""
+        return asdict(self)
+
+
+def config_from_dict(values: dict[str, Any], where: str) -> TrainingConfig:
+    """Return the config of a nested table of knobs; absent ones keep their defaults.
+
+    Raises:
+        UserError: an unknown knob (with the nearest known one) or a value of a wrong type; `where` begins the sentence.
+    """
+    return _from_table(TrainingConfig, values, where)
+
+
+def load_recipe(path: str | Path) -> TrainingConfig:
+    """Read a recipe: a TOML file whose keys are the names of the knobs.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: not TOML, an unknown knob or a wrong value.
+    """
+    try:
+        with open(path, "rb") as stream:
+            table = tomllib.load(stream)
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no recipe {path}; the project's own stand in recipes/.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserError(f"{path} is not a TOML file: {error}.") from None
+    return config_from_dict(table, str(path))
+
+
+def _from_table(cls: type, table: dict[str, Any], where: str) -> Any:
+    hints = get_type_hints(cls)
+    names = [knob.name for knob in fields(cls)]
+    arguments = {}
+    for name, value in table.items():
+        if name not in names:
+            raise UserError(f"{where}: {unknown_name('knob', name, names)}")
+        arguments[name] = _checked(hints[name], value, f"{where}: {name}")
+    return cls(**arguments)
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise UserError(f"{where} must be a table, not {value!r}.")
+        return _from_table(hint, value, where)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise UserError(f"{where} is {value!r}; it must be one of: {', '.join(map(str, get_args(hint)))}.")
+        return value
+    if type(None) in get_args(hint):
+        if value is None:
+            return None
+        hint = next(choice for choice in get_args(hint) if choice is not type(None))
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
+            raise UserError(f"{where} must be a list of {len(get_args(hint))} numbers, not {value!r}.")
+        return tuple(_checked(part, item, where) for part, item in zip(get_args(hint), value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise UserError(f"{where} must be of type {hint.__name__}, not {value!r}.")
+    return value

@@ -1,0 +1,85 @@
+"""`CharacterDataset`: the one value that every loader ends in and everything above starts from."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.labels import Labels
+
+
+@dataclass(frozen=True, eq=False)
+class CharacterDataset:
+    """Images of characters with their classes.
+
+    Attributes:
+        name: the registered name, e.g. `kmnist`.
+        split: `train` or `test`.
+        images: uint8 `[n, height, width]`, ink white (255) on black (0); may be memory-mapped.
+        labels: int32 `[n]`, class indices.
+        classes: the ordered classes.
+        licence: one line, e.g. `CC BY-SA 4.0`.
+        credit: one line naming the makers, as they ask for it.
+        groups: int32 `[n]` (the writer or the book of each image), or None where unknown.
+
+    Raises:
+        UserError: shapes, types or label range are not as above.
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    labels: np.ndarray
+    classes: Labels
+    licence: str
+    credit: str
+    groups: np.ndarray | None = None
+
+    def __post_init__(self):
+        count = len(self.images)
+        if self.images.dtype != np.uint8 or self.images.ndim != 3:
+            raise UserError(
+                f"{self.name}: images must be uint8 [n, h, w], not {self.images.dtype} {self.images.shape}."
+            )
+        for part in ("labels", "groups"):
+            values = getattr(self, part)
+            if values is not None and (values.dtype != np.int32 or values.shape != (count,)):
+                raise UserError(f"{self.name}: {part} must be int32 [{count}], not {values.dtype} {values.shape}.")
+        if count and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise UserError(
+                f"{self.name}: labels run from {self.labels.min()} to {self.labels.max()}, "
+                f"but there are {len(self.classes)} classes."
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.images.shape[1], self.images.shape[2]
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) over shape, images, labels and classes: equal for equal content, whatever file it came from."""
+        digest = hashlib.sha256(repr((self.images.shape, self.classes.characters)).encode())
+        for start in range(0, len(self), 4096):
+            digest.update(np.ascontiguousarray(self.images[start : start + 4096]))
+        digest.update(np.ascontiguousarray(self.labels))
+        return digest.hexdigest()
+
+    def select(self, rows: np.ndarray) -> "CharacterDataset":
+        """Return the data set of the given row numbers (int `[m]`), in that order."""
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(self, images=self.images[rows], labels=self.labels[rows], groups=groups)
+
+    def resized(self, size: int) -> "CharacterDataset":
+        """Return the data set with images of `size` x `size` pixels (Lanczos, antialiased when shrinking)."""
+        if self.image_size == (size, size):
+            return self
+        shape = (size, size)
+        images = [np.asarray(Image.fromarray(image).resize(shape, Image.Resampling.LANCZOS)) for image in self.images]
+        return replace(self, images=np.stack(images) if images else np.zeros((0, *shape), np.uint8))

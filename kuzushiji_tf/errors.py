@@ -1,0 +1,23 @@
+"""Errors that a person can cause and mend: one sentence that says what, where, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A condition that the user can mend; commands print its sentence and exit with code 2."""
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file or folder that the user named, or that the work needs, is not there."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """Return the error for a name that is not registered, with the nearest known one as a suggestion."""
+    known = sorted(known)
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else "choose one of: " + ", ".join(known) + "."
+    return UserError(f"There is no {kind} named {name!r}; {hint}")

@@ -1,5 +1,6 @@
 """Every knob of a training run, defined once; the flags and the recipes are made from these classes."""
 
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -28,12 +29,15 @@ class ImageAugmentation:
     noise: float = 0.0  # fraction of pixels replaced by a random value
 
     def __post_init__(self):
+        _require_finite(self, "augmentation.")
         for name in ("rotation_range", "width_shift_range", "height_shift_range", "shear_range", "elastic", "cutout"):
             if getattr(self, name) < 0:
                 raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must not be negative.")
         for name in ("zoom_range", "noise"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must be in 0 <= value < 1.")
+        if not 0 <= self.cval <= 255:
+            raise UserError(f"augmentation.cval is {self.cval}; it must be in 0 <= value <= 255.")
         if self.brightness_range is not None and not 0 <= self.brightness_range[0] <= self.brightness_range[1]:
             raise UserError(f"augmentation.brightness_range is {self.brightness_range}; it must be 0 <= low <= high.")
 
@@ -50,7 +54,7 @@ class TrainingConfig:
     seed: int = 0  # of everything: weights, order, augmentation, dropout
     epochs: int = 5
     batch_size: int = 128  # over all devices together
-    optimizer: Literal["sgd", "adamw"] = "sgd"  # sgd has Nesterov momentum 0.9
+    optimizer: Literal["sgd", "adamw", "adadelta"] = "sgd"  # sgd has Nesterov momentum 0.9
     learning_rate: float = 0.2  # the highest that the schedule reaches
     weight_decay: float = 5e-4  # decoupled: multiplied by the learning rate only
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
@@ -65,6 +69,7 @@ class TrainingConfig:
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
 
     def __post_init__(self):
+        _require_finite(self)
         for name in ("per_class", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1.")
@@ -73,8 +78,12 @@ class TrainingConfig:
         for name in ("validation_fraction", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be in 0 <= value < 1.")
-        if self.learning_rate <= 0:
-            raise UserError(f"learning_rate is {self.learning_rate}; it must be above 0.")
+        for name in ("learning_rate", "plateau_factor"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("seed", "weight_decay", "warmup_epochs", "plateau_patience", "early_stopping_patience"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}; it must not be negative.")
         needs_validation = self.schedule == "plateau" or self.early_stopping_patience
         if needs_validation and not self.validation_fraction:
             raise UserError(
@@ -90,9 +99,12 @@ def config_from_dict(values: dict[str, Any], where: str) -> TrainingConfig:
     """Return the config of a nested table of knobs; absent ones keep their defaults.
 
     Raises:
-        UserError: an unknown knob (with the nearest known one) or a value of a wrong type; `where` begins the sentence.
+        UserError: an unknown knob (with the nearest known one) or a wrong value; `where` begins the sentence.
     """
-    return _from_table(TrainingConfig, values, where)
+    try:
+        return _from_table(TrainingConfig, values)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def load_recipe(path: str | Path) -> TrainingConfig:
@@ -107,30 +119,41 @@ def load_recipe(path: str | Path) -> TrainingConfig:
             table = tomllib.load(stream)
     except FileNotFoundError:
         raise MissingFileError(f"There is no recipe {path}; the project's own stand in recipes/.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a TOML file: {error}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     return config_from_dict(table, str(path))
 
 
-def _from_table(cls: type, table: dict[str, Any], where: str) -> Any:
+def _require_finite(knobs: Any, prefix: str = "") -> None:
+    for knob in fields(knobs):
+        value = getattr(knobs, knob.name)
+        parts = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
+            raise UserError(f"{prefix}{knob.name} is {value}; it must be a finite number.")
+
+
+def _from_table(cls: type, table: Any, prefix: str = "") -> Any:
+    if not isinstance(table, dict):
+        raise UserError(f"{prefix.removesuffix('.') or 'the content'} must be a table of knobs, not {table!r}.")
     hints = get_type_hints(cls)
-    names = [knob.name for knob in fields(cls)]
+    names = [prefix + knob.name for knob in fields(cls)]
     arguments = {}
     for name, value in table.items():
-        if name not in names:
-            raise UserError(f"{where}: {unknown_name('knob', name, names)}")
-        arguments[name] = _checked(hints[name], value, f"{where}: {name}")
+        if prefix + name not in names:
+            raise unknown_name("knob", prefix + name, names)
+        arguments[name] = _checked(hints[name], value, prefix + name)
     return cls(**arguments)
 
 
-def _checked(hint: Any, value: Any, where: str) -> Any:
+def _checked(hint: Any, value: Any, name: str) -> Any:
+    """Return the value as the type that a knob has, or say which knob is wrong."""
     if is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise UserError(f"{where} must be a table, not {value!r}.")
-        return _from_table(hint, value, where)
+        return _from_table(hint, value, f"{name}.")
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise UserError(f"{where} is {value!r}; it must be one of: {', '.join(map(str, get_args(hint)))}.")
+            raise UserError(f"{name} is {value!r}; it must be one of: {', '.join(map(str, get_args(hint)))}.")
         return value
     if type(None) in get_args(hint):
         if value is None:
@@ -138,10 +161,10 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         hint = next(choice for choice in get_args(hint) if choice is not type(None))
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
-            raise UserError(f"{where} must be a list of {len(get_args(hint))} numbers, not {value!r}.")
-        return tuple(_checked(part, item, where) for part, item in zip(get_args(hint), value, strict=True))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+            raise UserError(f"{name} must be a list of {len(get_args(hint))} numbers, not {value!r}.")
+        return tuple(_checked(part, item, name) for part, item in zip(get_args(hint), value, strict=True))
+    if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise UserError(f"{where} must be of type {hint.__name__}, not {value!r}.")
+        raise UserError(f"{name} must be of type {hint.__name__}, not {value!r}.")
     return value

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kuzushiji_tf.errors import UserError
+
 
 @contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
@@ -33,8 +35,14 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder that takes the place of `target` (and of what was there) when the block succeeds."""
-    target = Path(target)
+    """Yield a temporary folder that takes the place of `target` (and of what was there) when the block succeeds.
+
+    Raises:
+        UserError: `target` is a file.
+    """
+    target = Path(target).resolve()  # a link to a folder stays: the folder behind it is replaced
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target} is a file; a folder is to be written there: move it away or name another.")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     old = temporary.with_name(temporary.name + ".old")
@@ -43,10 +51,15 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
         temporary.chmod(0o777 & ~_umask())
         if target.exists():
             os.rename(target, old)
-        os.rename(temporary, target)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            if old.exists():
+                os.rename(old, target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(target: str | Path, text: str) -> None:

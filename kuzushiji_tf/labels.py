@@ -16,7 +16,7 @@ class Labels:
     """Ordered classes; class `i` is `characters[i]`.
 
     Raises:
-        UserError: a class is empty or named twice.
+        UserError: a class is empty, holds a line break, or is named twice.
     """
 
     characters: tuple[str, ...]
@@ -24,8 +24,8 @@ class Labels:
     def __post_init__(self):
         seen = set()
         for index, character in enumerate(self.characters):
-            if not character or character in seen:
-                problem = "is named twice" if character else "is empty"
+            if character.splitlines() != [character] or character in seen:
+                problem = "is named twice" if character in seen else "is empty or holds a line break"
                 raise UserError(f"Class {index} ({character!r}) {problem}; each class needs one character of its own.")
             seen.add(character)
 
@@ -68,15 +68,18 @@ class Labels:
             MissingFileError: no such file.
             UserError: the columns, an index or a code point is not as published.
         """
-        rows = list(csv.DictReader(_read_text(path).splitlines()))
-        if not rows or not {"index", "codepoint", "char"} <= rows[0].keys():
-            raise UserError(f"{path} is not a class map: its columns must be index, codepoint and char.")
+        try:
+            header, *rows = [row for row in csv.reader(_read_text(path).splitlines()) if row] or [[]]
+        except csv.Error:
+            header, rows = [], []
+        if header != ["index", "codepoint", "char"] or not rows:
+            raise UserError(f"{path} is not a class map: rows of index, codepoint and char under that heading.")
         characters = []
         for number, row in enumerate(rows):
-            if row["index"] != str(number) or from_code_point(row["codepoint"], path) != row["char"]:
+            if len(row) != 3 or row[0] != str(number) or from_code_point(row[1], path) != row[2]:
                 raise UserError(f"{path}, row {number + 2}: index, code point and character do not agree ({row}).")
-            characters.append(row["char"])
-        return cls(tuple(characters))
+            characters.append(row[2])
+        return cls._of_file(characters, path)
 
     @classmethod
     def read(cls, path: str | Path) -> "Labels":
@@ -89,7 +92,14 @@ class Labels:
         lines = _read_text(path).splitlines()
         if not lines:
             raise UserError(f"{path} is empty; it must name one class a line, in index order.")
-        return cls(tuple(lines))
+        return cls._of_file(lines, path)
+
+    @classmethod
+    def _of_file(cls, characters: list[str], path: str | Path) -> "Labels":
+        try:
+            return cls(tuple(characters))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
 
     def write(self, path: str | Path) -> None:
         """Write `labels.txt`: one class a line, in index order."""
@@ -103,19 +113,25 @@ class Labels:
             MissingFileError: no such file.
             UserError: the file is not of that form, or its indices are not 0..n-1.
         """
+        text = _read_text(path)
         try:
-            entries = {name: int(index) for name, index in json.loads(_read_text(path))["codepoint_to_id"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f'{path} is not an index.json: it must hold {{"codepoint_to_id": {{...}}}}.') from None
-        if sorted(entries.values()) != list(range(len(entries))):
-            raise UserError(f"{path}: the class indices must be 0 to {len(entries) - 1}, each once.")
+            entries = dict(json.loads(text)["codepoint_to_id"].items())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            entries = {}
+        if not entries:
+            raise UserError(
+                f'{path} is not an index.json: it must hold {{"codepoint_to_id": {{"あ (U+3042)": 0, ...}}}}.'
+            )
+        indices = list(entries.values())
+        if any(type(index) is not int for index in indices) or sorted(indices) != list(range(len(indices))):
+            raise UserError(f"{path}: the class indices must be the whole numbers from 0 on, each once.")
         characters = []
         for name in sorted(entries, key=entries.__getitem__):
             match = re.fullmatch(r"(.+) \((U\+[0-9A-F]{4,6}(?: U\+[0-9A-F]{4,6})*)\)", name)
             if match is None or from_code_point(match[2], path) != match[1]:
                 raise UserError(f"{path}: {name!r} is not a character followed by its code point, as in 'あ (U+3042)'.")
             characters.append(match[1])
-        return cls(tuple(characters))
+        return cls._of_file(characters, path)
 
     def write_index_json(self, path: str | Path) -> None:
         """Write the `index.json` of EfficientNet-KuzushijiKanji."""
@@ -145,8 +161,10 @@ def from_code_point(text: str, where: str | Path = "code point") -> str:
 
 def _read_text(path: str | Path) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")  # editors on Windows put a mark at the beginning
     except FileNotFoundError:
         raise MissingFileError(f"There is no file {path}.") from None
-    except (UnicodeDecodeError, IsADirectoryError):
+    except UnicodeDecodeError:
         raise UserError(f"{path} is not a UTF-8 text file.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None

@@ -11,16 +11,21 @@ evaluation/   one folder a data set
 export/       the exported recogniser
 """
 
+import fcntl
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kuzushiji_tf.config import TrainingConfig, config_from_dict
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.files import write_json
 from kuzushiji_tf.labels import Labels
 
+_LOCK = ".lock"
 RUNS = Path("runs")
 
 
@@ -66,7 +71,7 @@ class WorkDirectory:
     def export(self) -> Path:
         return self.path / "export"
 
-    @cached_property
+    @property
     def description(self) -> dict[str, Any]:
         """The contents of config.json: `config`, `versions`, `data` and, when the run has ended, `result`.
 
@@ -81,15 +86,73 @@ class WorkDirectory:
         except ValueError:
             raise UserError(f"{self.config_file} is damaged: it is not JSON.") from None
 
-    @cached_property
+    @property
     def config(self) -> TrainingConfig:
         """The run's knobs."""
         return config_from_dict(self.description["config"], str(self.config_file))
 
-    @cached_property
+    @property
     def labels(self) -> Labels:
         """The run's classes."""
         return Labels.read(self.labels_file)
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Mark the run as finished, with its result."""
+        write_json(self.config_file, {**self.description, "result": result})
+
+
+@contextmanager
+def claimed(path: Path, config: TrainingConfig, overwrite: bool, resume: bool) -> Iterator[WorkDirectory]:
+    """Hold a work directory for one run; nobody else can claim it before the block ends.
+
+    Raises:
+        UserError: another process holds it; it holds a run, or something else, and neither `overwrite` nor `resume`
+            was asked for; or the run to resume is finished or had other knobs.
+        MissingFileError: there is no run to resume.
+    """
+    workdir = WorkDirectory(path)
+    if path.is_file():
+        raise UserError(f"{path} is a file; a run needs a folder of its own.")
+    if resume:
+        _check_resumable(workdir, config)
+    path.mkdir(parents=True, exist_ok=True)
+    with open(path / _LOCK, "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{path} is in use by another run; wait for it, or choose another --workdir.") from None
+        if not resume:
+            _make_room(workdir, overwrite)
+        yield workdir
+
+
+def _check_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
+    if "result" in workdir.description:
+        raise UserError(f"The run in {workdir.path} is finished; there is nothing to resume.")
+    if not workdir.checkpoint.exists():
+        raise MissingFileError(f"{workdir.path} has no checkpoint to resume from; start again with --overwrite.")
+    before, now = workdir.config.to_dict(), config.to_dict()
+    changed = [name for name in now if now[name] != before[name]]
+    if changed:
+        raise UserError(
+            f"The run in {workdir.path} had {changed[0]} = {before[changed[0]]}, not {now[changed[0]]}: "
+            "a run is resumed with the knobs it was started with."
+        )
+
+
+def _make_room(workdir: WorkDirectory, overwrite: bool) -> None:
+    """Remove an earlier run's own files, and nothing else, if that was asked for."""
+    others = [entry.name for entry in workdir.path.iterdir() if entry.name != _LOCK]
+    if others and not overwrite:
+        what = "a run" if workdir.config_file.exists() else f"other files ({others[0]})"
+        raise UserError(
+            f"{workdir.path} already holds {what}: choose another --workdir, --resume an interrupted run, "
+            "or replace it with --overwrite."
+        )
+    for part in (workdir.config_file, workdir.labels_file, workdir.history_file, workdir.best, workdir.final):
+        part.unlink(missing_ok=True)
+    for folder in (workdir.tensorboard, workdir.checkpoint.parent, workdir.evaluation, workdir.export):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_last(root: Path = RUNS) -> WorkDirectory:

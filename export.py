@@ -1,0 +1,8 @@
+"""Export a trained recogniser and verify every file. Flags: python export.py --help"""
+
+import sys
+
+from kuzushiji_tf.cli import run_command
+
+if __name__ == "__main__":
+    sys.exit(run_command("export"))

@@ -1,0 +1,7 @@
+"""`python -m kuzushiji_tf <command>`."""
+
+import sys
+
+from kuzushiji_tf.cli import main
+
+sys.exit(main())

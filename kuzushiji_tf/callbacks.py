@@ -1,0 +1,201 @@
+"""What happens during a run besides learning: history, checkpoints, pictures for TensorBoard, a progress line."""
+
+import csv
+import io
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from kuzushiji_tf.checkpoints import save_checkpoint, save_for_use
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import write_text
+from kuzushiji_tf.labels import Labels
+from kuzushiji_tf.reports import confusion_image, image_grid
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "images_per_second",
+    "seconds",
+)
+_NAN_CHECK_STEPS = 50
+
+
+class SpeedMeter(keras.callbacks.Callback):
+    """Adds `learning_rate`, `images_per_second` and `seconds` (training steps only) to each epoch's logs.
+
+    Must stand before the callbacks that read them.
+    """
+
+    def __init__(self, images_per_epoch: int):
+        super().__init__()
+        self._images = images_per_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = self._end = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._end = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = self._end - self._start
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        logs["images_per_second"] = self._images / seconds
+        logs["seconds"] = seconds
+
+
+class History(keras.callbacks.Callback):
+    """Keeps `history.csv`: one row an epoch, the whole file rewritten atomically each time.
+
+    Args:
+        finished: epochs that a resumed run has behind it; their rows are kept.
+    """
+
+    def __init__(self, path: Path, finished: int):
+        super().__init__()
+        self._path = path
+        self.rows: list[dict] = []
+        if finished:
+            with open(path, encoding="utf-8", newline="") as stream:
+                self.rows = [row for row in csv.DictReader(stream) if int(row["epoch"]) <= finished]
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {name: f"{logs[name]:.6g}" for name in HISTORY_COLUMNS if name in logs}
+        self.rows.append({"epoch": epoch + 1, **row})
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self._path, text.getvalue())
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the whole run at its start and after every epoch.
+
+    Args:
+        watchers: the callbacks whose state belongs to the run; they stand before this one.
+        restored: the state of each, for a resumed run; Keras's callbacks reset themselves when `fit` begins, so it is
+            put back after that.
+    """
+
+    def __init__(self, path: Path, watchers: list[keras.callbacks.Callback], restored: list[dict[str, Any]] | None):
+        super().__init__()
+        self._path = path
+        self._watchers = watchers
+        self._restored = restored
+
+    def on_train_begin(self, logs=None):
+        if self._restored is None:
+            save_checkpoint(self.model, self._path, 0, self._watchers)
+            return
+        for watcher, state in zip(self._watchers, self._restored, strict=True):
+            vars(watcher).update(state)
+
+    def on_epoch_end(self, epoch, logs=None):
+        save_checkpoint(self.model, self._path, epoch + 1, self._watchers)
+
+
+class SaveBest(keras.callbacks.Callback):
+    """Keeps the weights of the epoch with the highest validation accuracy (the lowest loss decides between equals)."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self._path = path
+        self.best = [-math.inf, -math.inf]
+
+    def on_epoch_end(self, epoch, logs=None):
+        score = [logs["val_accuracy"], -logs["val_loss"]]
+        if score > self.best:
+            self.best = score
+            save_for_use(self.model, self._path)
+
+
+class StopOnNan(keras.callbacks.Callback):
+    """Ends a run whose loss is no longer a number, with a sentence that says what to change."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % _NAN_CHECK_STEPS == 0:
+            self._check(logs, f"step {batch + 1}")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch + 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check(logs, "its last step")
+
+    def _check(self, logs, place: str) -> None:
+        if not math.isfinite(float(logs["loss"])):
+            raise UserError(
+                f"The loss became {float(logs['loss'])} in epoch {self._epoch}, by {place}: "
+                "lower --learning-rate, or use --precision float32."
+            )
+
+
+class Pictures(keras.callbacks.Callback):
+    """Writes to TensorBoard: a grid of augmented inputs at the start, the validation confusion matrix at the end."""
+
+    def __init__(self, folder: Path, batches: tf.data.Dataset, validation: tf.data.Dataset | None, labels: Labels):
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(str(folder / "pictures"))
+        self._batches = batches
+        self._validation = validation
+        self._labels = labels
+
+    def on_train_begin(self, logs=None):
+        images, targets = next(iter(self._batches.take(1)))
+        images = np.clip(images[:64, :, :, 0], 0, 255).astype(np.uint8)
+        titles = [self._labels[index] for index in np.argmax(targets[:64], axis=1)]
+        self._write("augmented inputs", image_grid(images, titles), 0)
+
+    def on_train_end(self, logs=None):
+        if self._validation is None:
+            return
+        matrix = np.zeros((len(self._labels),) * 2, np.int64)
+        for images, targets in self._validation:
+            predicted = np.argmax(self.model.predict_on_batch(images), axis=1)
+            np.add.at(matrix, (np.argmax(targets, axis=1), predicted), 1)
+        self._write("validation confusion", confusion_image(matrix, self._labels), self.params["epochs"])
+
+    def _write(self, name: str, picture: np.ndarray, step: int) -> None:
+        with self._writer.as_default():
+            tf.summary.image(name, picture[None], step=step)
+        self._writer.flush()
+
+
+class Progress(keras.callbacks.Callback):
+    """A progress bar on a terminal, and one line an epoch anywhere."""
+
+    def __init__(self, epochs: int, steps: int):
+        super().__init__()
+        self._epochs = epochs
+        self._steps = steps
+
+    def on_epoch_begin(self, epoch, logs=None):
+        title = f"epoch {epoch + 1}/{self._epochs}"
+        self._bar = tqdm(total=self._steps, desc=title, unit="step", leave=False, disable=None)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update()
+        if batch % _NAN_CHECK_STEPS == 0:
+            self._bar.set_postfix(loss=f"{float(logs['loss']):.4f}", accuracy=f"{float(logs['accuracy']):.4f}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._bar.close()
+        validation = ""
+        if "val_loss" in logs:
+            validation = f"  validation: loss {logs['val_loss']:.4f} accuracy {logs['val_accuracy']:.4f}"
+        print(
+            f"epoch {epoch + 1}/{self._epochs}  loss {logs['loss']:.4f} accuracy {logs['accuracy']:.4f}{validation}"
+            f"  {logs['images_per_second']:.0f} images/s  {logs['seconds']:.0f} s",
+            flush=True,
+        )

@@ -1,0 +1,89 @@
+"""Saving and restoring a run, so that a resumed one equals one that was never interrupted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import atomic_path, write_json
+from kuzushiji_tf.models import build_model
+
+# What Keras's EarlyStopping and ReduceLROnPlateau keep between epochs and Keras's own checkpoints forget.
+_CALLBACK_STATE = ("wait", "best", "best_epoch", "cooldown_counter", "stopped_epoch")
+
+
+def save_checkpoint(model: keras.Model, path: Path, epoch: int, watchers: list[keras.callbacks.Callback]) -> None:
+    """Save a whole run after `epoch` epochs: weights, optimizer, the watching callbacks' state and the dropout seeds.
+
+    The state is written first and kept for two epochs; the model file's own step count says which of them holds, so
+    a kill between the two writes loses nothing.
+    """
+    state_file = _state_file(path)
+    states = json.loads(state_file.read_text()) if state_file.exists() else {}
+    states = {str(epoch - 1): states[str(epoch - 1)]} if str(epoch - 1) in states else {}
+    states[str(epoch)] = {
+        "iterations": int(model.optimizer.iterations),
+        "watchers": [_state_of(watcher) for watcher in watchers],
+        "seeds": [np.asarray(variable).tolist() for variable in _seed_variables(model)],
+    }
+    write_json(state_file, states)
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+
+
+def load_checkpoint(path: Path) -> tuple[keras.Model, int, list[dict[str, Any]]]:
+    """Restore what `save_checkpoint` saved.
+
+    Returns:
+        The compiled model, the number of finished epochs, and the state of each watching callback.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
+    try:
+        model = keras.models.load_model(path)
+        states = json.loads(_state_file(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"The checkpoint {path} is damaged ({error}); start again with --overwrite.") from None
+    iterations = int(model.optimizer.iterations)
+    fitting = [(int(epoch), state) for epoch, state in states.items() if state["iterations"] == iterations]
+    if not fitting:
+        raise UserError(f"The checkpoint {path} and its state do not fit together; start again with --overwrite.")
+    epoch, state = fitting[-1]
+    for variable, value in zip(_seed_variables(model), state["seeds"], strict=True):
+        variable.assign(np.asarray(value, variable.dtype))
+    return model, epoch, state["watchers"]
+
+
+def save_for_use(model: keras.Model, path: Path) -> None:
+    """Save a plain float32 model without the optimizer, whatever precision it was trained in.
+
+    Where the optimizer keeps a moving average of the weights, that is what is saved.
+    """
+    height, width = model.input_shape[1:3]
+    plain = build_model(model.name, (height, width), model.output_shape[-1])
+    plain.set_weights(model.get_weights())
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if optimizer.use_ema:
+        averages = optimizer._model_variables_moving_average
+        for variable, average in zip(plain.trainable_variables, averages, strict=True):
+            variable.assign(keras.ops.convert_to_numpy(average))
+    with atomic_path(path) as temporary:
+        plain.save(temporary, include_optimizer=False)
+
+
+def _state_file(path: Path) -> Path:
+    return path.with_name("state.json")
+
+
+def _state_of(watcher: keras.callbacks.Callback) -> dict[str, Any]:
+    values = {name: getattr(watcher, name) for name in _CALLBACK_STATE if hasattr(watcher, name)}
+    return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+
+
+def _seed_variables(model: keras.Model) -> list[keras.Variable]:
+    weights = {id(variable) for variable in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]

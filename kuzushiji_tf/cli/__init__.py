@@ -1,0 +1,63 @@
+"""The commands behind `train.py`, `evaluate.py`, `export.py` and `python -m kuzushiji_tf <command>`."""
+
+import os
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+COMMANDS = {
+    "train": "train a recogniser",
+    "evaluate": "score a trained or exported recogniser",
+    "export": "write SavedModel and TFLite files, and verify each",
+    "predict": "read characters from image files",
+}
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `<command> <flags>` and return the exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: python -m kuzushiji_tf COMMAND [FLAGS]\n")
+        print("\n".join(f"  {name:10} {purpose}" for name, purpose in COMMANDS.items()))
+        print("\nFlags of a command: python -m kuzushiji_tf COMMAND --help")
+        return 0
+    from kuzushiji_tf.errors import unknown_name
+
+    if arguments[0] not in COMMANDS:
+        print(f"error: {unknown_name('command', arguments[0], COMMANDS)}", file=sys.stderr)
+        return 2
+    return run_command(arguments[0], arguments[1:])
+
+
+def run_command(name: str, arguments: list[str] | None = None) -> int:
+    """Parse the flags of one command, run it and return the exit code, as `main` does."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from kuzushiji_tf.errors import UserError
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = import_module(f"kuzushiji_tf.cli.{name}")
+    try:
+        command.run(_parse(name, command, arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(f"\n{stop}" if stop.args else "\nstopped", file=sys.stderr)
+        return _INTERRUPTED
+    return 0
+
+
+def _parse(name: str, command: ModuleType, arguments: list[str]) -> Any:
+    """Make a command's flags of its `<Name>Flags` class, starting from its `default_flags` where it has them."""
+    import tyro
+
+    return tyro.cli(
+        getattr(command, f"{name.capitalize()}Flags"),
+        prog=f"kuzushiji-tf {name}",
+        description=COMMANDS[name].capitalize() + ".",
+        args=arguments,
+        default=command.default_flags(arguments) if hasattr(command, "default_flags") else None,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )

@@ -1,0 +1,80 @@
+"""`export`: a run -> SavedModel, Keras and TFLite files that were run over the whole test split."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from kuzushiji_tf.errors import MissingFileError
+from kuzushiji_tf.workdirs import WorkDirectory, find_last
+
+
+@dataclass(frozen=True)
+class ExportFlags:
+    """Which run is exported, and where to."""
+
+    target: tyro.conf.Positional[Path | None] = None  # the work directory; default: the last run
+    output: Path | None = None  # folder of the export; default: export/ in the work directory
+    which: Literal["final", "best"] = "final"  # weights of the last epoch, or of the best validation epoch
+    dynamic_size: bool = False  # also write model-dynamic.tflite, which takes images of any size
+    overwrite: bool = False  # replace the export that --output holds
+    test_limit: int | None = None  # measure on so many test images only; the card says so
+    data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
+    json: bool = False  # print the figures as one JSON object in the last line
+
+
+def run(flags: ExportFlags) -> None:
+    """Export, verify, and print what each file achieves.
+
+    Raises:
+        UserError, MissingFileError: as `exporting.export_run` does.
+    """
+    if flags.data_dir and not flags.data_dir.is_dir():
+        raise MissingFileError(f"--data-dir {flags.data_dir} is no folder.")
+    workdir = WorkDirectory(flags.target) if flags.target else find_last()
+    _ = workdir.description  # says at once, before TensorFlow is loaded, when this is no work directory
+    output = flags.output or workdir.export
+    print(f"exporting {workdir.path} to {output}", flush=True)
+    from kuzushiji_tf.exporting import export_run
+
+    card = export_run(
+        workdir,
+        output,
+        which=flags.which,
+        dynamic_size=flags.dynamic_size,
+        overwrite=flags.overwrite,
+        test_limit=flags.test_limit,
+        data_dir=flags.data_dir,
+        report=lambda message: print(f"  {message}", flush=True),
+    )
+    _print_table(card)
+    print(f"\nNext:\n  python -m kuzushiji_tf predict IMAGE --model {output}    (reads a picture of one character)")
+    if flags.json:
+        summary = {key: card[key] for key in ("name", "classes", "files", "test", "real_pen") if key in card}
+        print(json.dumps({"output": str(output), **summary}, ensure_ascii=False))
+
+
+def _print_table(card: dict[str, Any]) -> None:
+    columns = {
+        "synthetic_accuracy": ("synthetic", "8.2%"),
+        "accuracy": ("accuracy", "8.2%"),
+        "real_pen_accuracy": ("real pen", "8.2%"),
+        "agreement": ("as Keras", "8.2%"),
+        "latency_ms": ("ms", "8.2f"),
+    }
+    columns = {
+        key: column for key, column in columns.items() if any(key in figures for figures in card["files"].values())
+    }
+    print(f"\n  {'file':22}{'bytes':>11}" + "".join(f"{title:>11}" for title, _ in columns.values()))
+    for name, figures in card["files"].items():
+        cells = [f"{figures[key]:{form}}" if key in figures else "" for key, (_, form) in columns.items()]
+        print(f"  {name:22}{figures['bytes']:11,}" + "".join(f"{cell:>11}" for cell in cells))
+    test = card["test"]
+    print(f"\n  measured on {test['images']:,} images of {test['dataset']}, {test['split']} split", end="")
+    print("; drawn by a program, so no measure of quality" if test["synthetic"] else "")
+    if "real_pen" in card:
+        print(
+            f"  real pen: {card['real_pen']['images']:,} characters that a person drew ({card['real_pen']['dataset']})"
+        )

@@ -1,0 +1,69 @@
+"""`train`: a recipe or flags -> a trained recogniser in a work directory."""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kuzushiji_tf.config import TrainingConfig, load_recipe
+from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path
+
+
+@dataclass(frozen=True)
+class TrainFlags:
+    """Where the run goes and what it starts from; then every knob of the run itself."""
+
+    recipe: Path | None = None  # a TOML file with the knobs; flags given beside it win
+    workdir: Path | None = None  # of the run; default: runs/<dataset>-<model>-<number>
+    data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
+    resume: bool = False  # go on with an interrupted run (of --workdir, or the last one)
+    overwrite: bool = False  # replace the run that --workdir holds
+    config: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def default_flags(arguments: list[str]) -> TrainFlags:
+    """Return the flags' defaults: those of the recipe, or of the run to resume, that the arguments name."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--workdir", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    try:
+        early, _ = parser.parse_known_args(arguments)
+    except argparse.ArgumentError:
+        return TrainFlags()
+    if early.recipe and early.resume:
+        raise UserError("--resume goes on with the knobs the run was started with: leave --recipe out.")
+    if early.resume:
+        workdir = WorkDirectory(early.workdir) if early.workdir else find_last()
+        return TrainFlags(workdir=workdir.path, config=workdir.config)
+    return TrainFlags(config=load_recipe(early.recipe) if early.recipe else TrainingConfig())
+
+
+def run(flags: TrainFlags) -> None:
+    """Train, and say what to do next.
+
+    Raises:
+        UserError, MissingFileError: as `training.train` does.
+        KeyboardInterrupt: with a sentence that says how to go on.
+    """
+    path = flags.workdir or next_path(flags.config)
+    if flags.data_dir and not flags.data_dir.is_dir():
+        raise MissingFileError(f"--data-dir {flags.data_dir} is no folder.")
+    from kuzushiji_tf.training import train
+
+    print(f"training {flags.config.model} on {flags.config.dataset} in {path}", flush=True)
+    try:
+        workdir = train(flags.config, path, flags.data_dir, flags.overwrite, flags.resume)
+    except KeyboardInterrupt:
+        checkpoint = WorkDirectory(path).checkpoint
+        if not checkpoint.exists():
+            raise
+        message = f"Stopped. The last finished epoch is in {checkpoint}; go on with: python train.py --resume"
+        raise KeyboardInterrupt(f"{message} --workdir {path}") from None
+    result = workdir.description["result"]
+    print(
+        f"\n{result['parameters']:,} parameters, {result['minutes']:.1f} minutes. Next:\n"
+        f"  python evaluate.py {path}    (scores and pictures)\n"
+        f"  python export.py {path}      (SavedModel and TFLite)\n"
+        f"  tensorboard --logdir {workdir.tensorboard}"
+    )

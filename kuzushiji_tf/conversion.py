@@ -1,0 +1,164 @@
+"""A Keras model -> the files that phones, pages and servers run: SavedModel and `.tflite`."""
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.normalization import fit_image
+
+_GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in `normalization.to_ink`
+
+
+def write_saved_model(model: keras.Model, folder: Path, box: bool) -> None:
+    """Write a SavedModel that takes white ink on black, 0..255, of any image size.
+
+    Its signatures: `serving_default` takes float32 `[batch, h, w, 1 or 3]` and `serving_uint8` the same in uint8;
+    `single` and `single_uint8` take one gray image `[h, w]`; `normalized` takes float32 `[batch, size, size, 1]` that
+    is normalised already, like the `.tflite` files. Each returns `probabilities` `[batch, classes]`.
+
+    Args:
+        model: a model that ends in a softmax, with a fixed square image size.
+        folder: is created.
+        box: whether images are normalised by the box around their ink; see `normalization.fit_image`.
+    """
+    size = model.inputs[0].shape[1]
+
+    def recognize(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        gray = _to_gray(tf.cast(image, tf.float32))
+        return {"probabilities": model(fit_image(gray, size, box, ops=keras.ops)[..., None], training=False)}
+
+    def recognize_single(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return recognize(image[None, ..., None])
+
+    def recognize_normalized(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": model(image, training=False)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, function, shape, dtype in (
+        ("serving_default", recognize, [None] * 4, tf.float32),
+        ("serving_uint8", recognize, [None] * 4, tf.uint8),
+        ("single", recognize_single, [None] * 2, tf.float32),
+        ("single_uint8", recognize_single, [None] * 2, tf.uint8),
+        ("normalized", recognize_normalized, [None, size, size, 1], tf.float32),
+    ):
+        archive.add_endpoint(name, function, [tf.TensorSpec(shape, dtype, name="image")])
+    with _quiet():
+        archive.write_out(folder, verbose=False)
+
+
+def write_float32(model: keras.Model, path: Path) -> None:
+    """Write a `.tflite` file with float32 weights, for one image `[1, size, size, 1]`, 0..255."""
+    with _converter(model) as converter:
+        path.write_bytes(converter.convert())
+
+
+def write_float16(model: keras.Model, path: Path) -> None:
+    """Write a `.tflite` file with float16 weights; it computes in float32 where the device has nothing faster."""
+    with _converter(model) as converter:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+        path.write_bytes(converter.convert())
+
+
+def write_int8(model: keras.Model, path: Path, representative_images: np.ndarray) -> None:
+    """Write a `.tflite` file with int8 weights and activations, float32 at its border.
+
+    The softmax alone stays float32: an int8 one can say nothing below 1/256, which ties the lower ranks of a
+    recogniser with many classes and cost 0.8 nats of log-likelihood in a trial on Kuzushiji-MNIST.
+
+    Args:
+        representative_images: uint8 `[n, h, w]` of the training split, to find the range of each activation.
+    """
+    images = representative_images.astype(np.float32)
+    with _converter(model) as converter:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: ([image[None, ..., None]] for image in images)
+        # The debugger is TensorFlow's public way to leave an operator out of the quantization.
+        options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["SOFTMAX"])
+        debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_options=options)
+        path.write_bytes(debugger.get_nondebug_quantized_model())
+
+
+def write_dynamic(model: keras.Model, path: Path, box: bool) -> None:
+    """Write a float32 `.tflite` file for one gray image `[1, h, w, 1]` of any size: resize its input tensor first.
+
+    The normalization is part of its graph, as in the SavedModel.
+    """
+    size = model.inputs[0].shape[1]
+
+    def recognize(image: tf.Tensor) -> tf.Tensor:
+        return model(fit_image(image[..., 0], size, box, ops=keras.ops)[..., None], training=False)
+
+    with _converter(model, recognize, [1, None, None, 1]) as converter:
+        path.write_bytes(converter.convert())
+
+
+def builtin_operators(path: Path) -> list[str]:
+    """Return the names of a `.tflite` file's operators, in the order of execution.
+
+    Raises:
+        UserError: one of them is a Flex (TensorFlow) or custom operator, which LiteRT alone cannot run.
+    """
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items()}
+    # Codes from 127 on do not fit the older, narrower field.
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    for code in model.operatorCodes:
+        if code.customCode:
+            raise UserError(
+                f"{path.name} needs the operator {code.customCode.decode()}, which LiteRT alone cannot run."
+            )
+    return [names[codes[operator.opcodeIndex]] for graph in model.subgraphs for operator in graph.operators]
+
+
+@contextmanager
+def _converter(
+    model: keras.Model, function: Callable[[tf.Tensor], tf.Tensor] | None = None, shape: list[int | None] | None = None
+) -> Iterator[tf.lite.TFLiteConverter]:
+    """Yield a converter for a model, or for a function around it with another input shape; it refuses Flex operators.
+
+    The model's own input shape is fixed wholly, batch included: LiteRT.js runs no other files.
+    """
+    call = function or (lambda image: model(image, training=False))
+    spec = tf.TensorSpec(shape or [1, *model.inputs[0].shape[1:]], tf.float32, name="image")
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", lambda image: {"probabilities": call(image)}, [spec])
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        archive.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        yield converter
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep off the screen what the converter's C++ parts write to the process's own error stream."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as notes, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the quantization debugger warns about the interpreter that it uses itself
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+
+
+def _to_gray(images: tf.Tensor) -> tf.Tensor:
+    """Return `[batch, h, w]` of gray or RGB images `[batch, h, w, 1 or 3]`."""
+    gray, weights = images[..., 0], tf.constant(_GRAY)
+    return tf.cond(tf.shape(images)[-1] == 1, lambda: gray, lambda: tf.tensordot(images, weights, axes=1))

@@ -1,0 +1,121 @@
+"""Arrays from files that nobody has to trust: shape and type are checked before any data is read."""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from kuzushiji_tf.errors import MissingFileError, UserError
+
+_CHUNK = 1 << 20
+# What zipfile, gzip and NumPy's header parser raise on damaged, encrypted or foreign files.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+
+
+def read_npz_array(
+    path: str | Path, *, shape: tuple[int, ...], dtype: np.dtype | type, member: str = "arr_0"
+) -> np.ndarray:
+    """Read one array of an `.npz` archive; it must have exactly the given shape and type.
+
+    Never unpickles, and never allocates more than the expected array, whatever the file claims.
+    Layout: NumPy's NEP 1 (`numpy.lib.format`) inside a zip file.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: damaged, not an archive, or another array than the one expected.
+    """
+    return _read(path, lambda: _read_npz(path, shape, np.dtype(dtype), member))
+
+
+def read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read a gzipped MNIST-format (IDX) file of unsigned bytes with exactly the given shape.
+
+    Source: http://yann.lecun.com/exdb/mnist/ (big-endian magic number `00 00 08 <dimensions>`, sizes, data).
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: damaged, not in this format, or another array than the one expected.
+    """
+    return _read(path, lambda: _read_idx(path, shape))
+
+
+def _read(path: str | Path, reader: Callable[[], np.ndarray]) -> np.ndarray:
+    try:
+        return reader()
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no file {path}.") from None
+    except _DAMAGE:
+        raise UserError(f"{path} is damaged, cut short or of another format; download it again.") from None
+
+
+def _read_npz(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, member: str) -> np.ndarray:
+    with zipfile.ZipFile(path) as archive:
+        if f"{member}.npy" not in archive.namelist():
+            raise UserError(f"{path} has no array named {member!r}; is it the right file?")
+        entry = archive.getinfo(f"{member}.npy")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # all that NumPy writes
+            raise zipfile.BadZipFile
+        with archive.open(entry) as stream:
+            found_shape, fortran_order, found_dtype = _read_npy_header(stream)
+            if found_dtype.hasobject:
+                raise UserError(f"{path} holds pickled Python objects; they are never loaded, as they can run code.")
+            if found_shape != shape or found_dtype != dtype:
+                raise _other_array(path, str(found_dtype), found_shape, dtype, shape)
+            array = np.empty(shape, dtype, order="F" if fortran_order else "C")
+            if entry.file_size - stream.tell() != array.nbytes:
+                raise zipfile.BadZipFile
+            _fill(stream, array)
+    return array
+
+
+def _read_npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    # Version 1.0 alone: it bounds its own length by 64 KiB, and it is what NumPy writes for plain arrays.
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("not an .npy header of version 1.0")
+    try:
+        return np.lib.format.read_array_header_1_0(stream)
+    except Exception as error:  # NumPy's parser raises almost anything on a forged header
+        raise ValueError("not an .npy header") from error
+
+
+def _read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
+    with gzip.open(path) as stream:
+        magic = stream.read(4)
+        if len(magic) < 4 or magic[:2] != b"\0\0":
+            raise ValueError(magic)
+        found_dtype = "uint8" if magic[2] == 8 else f"type {magic[2]:#x}"
+        found_shape = tuple(np.frombuffer(stream.read(4 * magic[3]), ">u4").tolist())
+        if found_dtype != "uint8" or found_shape != shape:
+            raise _other_array(path, found_dtype, found_shape, np.dtype(np.uint8), shape)
+        array = np.empty(shape, np.uint8)
+        _fill(stream, array)
+    return array
+
+
+def _fill(stream: BinaryIO, array: np.ndarray) -> None:
+    """Fill the array from the stream, which must end exactly there (its checksum is then checked, too)."""
+    memory = memoryview(array.reshape(-1, order="A").view(np.uint8))
+    position = 0
+    while position < len(memory):
+        count = stream.readinto(memory[position : position + _CHUNK])
+        if not count:
+            raise EOFError
+        position += count
+    if stream.read(1):
+        raise ValueError("more data than the header says")
+
+
+def _other_array(
+    path: str | Path, found_dtype: str, found_shape: tuple[int, ...], dtype: np.dtype, shape: tuple[int, ...]
+) -> UserError:
+    found = list(found_shape) if len(found_shape) <= 4 else f"of {len(found_shape)} dimensions"
+    return UserError(
+        f"{path} holds an array {found_dtype[:40]} {found} where {dtype} {list(shape)} is expected; "
+        "is it the right file?"
+    )

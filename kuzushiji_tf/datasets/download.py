@@ -1,0 +1,88 @@
+"""Verified downloads: several mirrors in turn, a known checksum, and a file that appears whole or not at all."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from kuzushiji_tf.errors import UserError
+
+
+def cache_folder() -> Path:
+    """Return the folder that downloads are kept in (`~/.cache/kuzushiji_tf` on Linux)."""
+    return Path(pooch.os_cache("kuzushiji_tf"))
+
+
+def fetch(
+    urls: Sequence[str],
+    md5: str,
+    folder: Path,
+    *,
+    timeout: tuple[float, float] = (10.0, 30.0),
+    rounds: int = 2,
+    pause: float = 2.0,
+) -> Path:
+    """Return the path of a verified file in `folder`, downloading it first unless it is there already.
+
+    Args:
+        urls: the same file on several hosts, tried in this order; all end in its name.
+        md5: hex digest of the file as published.
+        folder: where it is kept; made when needed.
+        timeout: seconds to wait for a connection, and for each piece of data.
+        rounds: how often the whole list is tried.
+        pause: seconds between two rounds.
+
+    Raises:
+        UserError: no host gave the right file; the sentence names them, the reasons and the manual way.
+    """
+    name = urlsplit(urls[0]).path.rsplit("/", 1)[-1]
+    path = folder / name
+    if path.is_file() and pooch.file_hash(str(path), alg="md5") == md5:
+        return path
+    failures: dict[str, str] = {}
+    for attempt in range(rounds):
+        if attempt:
+            time.sleep(pause)
+        for url in urls:
+            try:
+                _download(url, path, md5, timeout)
+                return path
+            except (OSError, ValueError) as error:
+                failures[urlsplit(url).netloc] = _reason(error)
+    tried = "; ".join(f"{host}: {reason}" for host, reason in failures.items())
+    raise UserError(
+        f"{name} could not be downloaded ({tried}); download {urls[0]} with a browser and name its folder "
+        "with --data-dir or the environment variable KUZUSHIJI_DATA."
+    )
+
+
+def _download(url: str, path: Path, md5: str, timeout: tuple[float, float]) -> None:
+    pooch.get_logger().setLevel("WARNING")  # the bar says it all; it stays away where no terminal shows it
+    title = f"{path.name} from {urlsplit(url).netloc}"
+    with tqdm(desc=title, unit="B", unit_scale=True, leave=False, disable=None) as progress:
+        downloader = pooch.HTTPDownloader(
+            progressbar=progress,
+            chunk_size=1 << 16,
+            timeout=timeout,
+            headers={"Accept-Encoding": "identity"},  # a .gz file must arrive as it is, or its md5 differs
+        )
+        pooch.retrieve(url, f"md5:{md5}", fname=path.name, path=path.parent, downloader=downloader)
+
+
+def _reason(error: Exception) -> str:
+    """Return the failure in a few words; the libraries' own messages run over several lines."""
+    if isinstance(error, requests.Timeout):
+        return "timed out"
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP status {error.response.status_code}"
+    if isinstance(error, requests.ConnectionError):
+        return "connection failed"
+    if isinstance(error, requests.RequestException):
+        return "broken transfer"
+    if isinstance(error, ValueError):
+        return "other content than published"
+    return error.strerror or type(error).__name__

@@ -1,0 +1,133 @@
+"""The embedded default: hiragana and katakana drawn from KanjiVG's strokes with the variation of handwriting.
+
+Nothing is downloaded, and nobody wrote these images: both splits are synthetic, and differ in their seeds only. The
+accuracy on the test split therefore says how well the model has learned the drawing, never how well it reads people;
+the data set `tomoe` does.
+"""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+
+from kuzushiji_tf.datasets.core import CharacterDataset
+from kuzushiji_tf.datasets.handwriting import Form, Variation, draw_handwriting
+from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, load_strokes, path_to_stroke
+from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.labels import Labels
+from kuzushiji_tf.strokes import Strokes
+
+IMAGE_SIZE = 32
+HIRAGANA = (
+    "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわをん"
+    "がぎぐげござじずぜぞだぢづでどばびぶべぼぱぴぷぺぽ"
+)
+KATAKANA = "".join(chr(ord(character) + 0x60) for character in HIRAGANA)
+# What the last strokes of a voiced character add to its base: two short strokes (dakuten) or a ring (handakuten).
+_DAKUTEN = dict(
+    zip("がぎぐげござじずぜぞだぢづでどばびぶべぼ", "かきくけこさしすせそたちつてとはひふへほ", strict=True)
+)
+_HANDAKUTEN = dict(zip("ぱぴぷぺぽ", "はひふへほ", strict=True))
+VARIANTS_FILE = files("kuzushiji_tf") / "data" / "stroke_variants.json"
+
+
+def load_hiragana(split: str, options: LoadOptions) -> CharacterDataset:
+    """Draw the 71 hiragana (46, 20 voiced, 5 semi-voiced; no small ones: size is normalized away).
+
+    Images are uint8 `[71 * options.per_class, size, size]` with size `options.image_size` or 32, in class order.
+    Image `i` of a class depends on `options.seed`, the split and `i` alone.
+
+    Raises:
+        UserError: the package `kanjivg` is not installed.
+    """
+    return _load("kana", HIRAGANA, split, options)
+
+
+def load_katakana(split: str, options: LoadOptions) -> CharacterDataset:
+    """Draw the 71 katakana; as `load_hiragana`."""
+    return _load("katakana", KATAKANA, split, options)
+
+
+def load_both(split: str, options: LoadOptions) -> CharacterDataset:
+    """Draw the 71 hiragana, then the 71 katakana; as `load_hiragana`.
+
+    A few are written alike (へ and ヘ, り and リ): no model can tell those apart without context.
+    """
+    return _load("hiragana+katakana", HIRAGANA + KATAKANA, split, options)
+
+
+def draw_characters(
+    characters: Iterable[str],
+    per_class: int,
+    seed: int,
+    split: str,
+    image_size: int,
+    variation: Variation | None = None,
+) -> np.ndarray:
+    """Draw each character `per_class` times; any character that KanjiVG has.
+
+    Returns:
+        uint8 `[characters * per_class, image_size, image_size]`, normalized, in the order of `characters`.
+
+    Raises:
+        UserError: KanjiVG has no such character or is not installed.
+    """
+    images = [
+        draw_handwriting(
+            forms_of(character), per_class, (seed, int(split == "test"), ord(character)), image_size, variation
+        )
+        for character in characters
+    ]
+    return np.concatenate(images)
+
+
+@lru_cache(maxsize=None)
+def forms_of(character: str) -> tuple[Form, ...]:
+    """Return the ways to write a character: KanjiVG's, and the variants of `data/stroke_variants.json`.
+
+    Raises:
+        UserError: KanjiVG has no such character or is not installed.
+    """
+    model = load_strokes([character])[character]
+    offset = 0x60 if character in KATAKANA else 0
+    hiragana = chr(ord(character) - offset)
+    base, marks = _DAKUTEN.get(hiragana), 2
+    if base is None:
+        base, marks = _HANDAKUTEN.get(hiragana), 1
+    if base is None:
+        variants = _variants().get(character, ())
+        return (Form(model, 1 - sum(form.weight for form in variants)), *variants)
+    base = chr(ord(base) + offset)
+    forms = forms_of(base)
+    own = Form(model, forms[0].weight, marks)
+    place = load_strokes([base])[base], model[:-marks]
+    return (own, *(Form(_moved(form.strokes, *place) + model[-marks:], form.weight, marks) for form in forms[1:]))
+
+
+@lru_cache(maxsize=1)
+def _variants() -> dict[str, tuple[Form, ...]]:
+    """Return the hand-made forms that people write and KanjiVG lacks."""
+    table = json.loads(VARIANTS_FILE.read_text(encoding="utf-8"))["variants"]
+    return {
+        character: tuple(
+            Form([path_to_stroke(path) for path in entry["strokes"]], entry["weight"]) for entry in entries
+        )
+        for character, entries in table.items()
+    }
+
+
+def _moved(strokes: Strokes, source: Strokes, target: Strokes) -> Strokes:
+    """Return strokes moved and scaled as `source` would have to be to fill the box of `target`."""
+    (source_low, source_size), (low, size) = (
+        (points.min(axis=0), np.ptp(points, axis=0)) for points in (np.concatenate(source), np.concatenate(target))
+    )
+    return [low + (stroke - source_low) * size / source_size for stroke in strokes]
+
+
+def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:
+    size = options.image_size or IMAGE_SIZE
+    images = draw_characters(characters, options.per_class, options.seed, split, size)
+    labels = np.repeat(np.arange(len(characters), dtype=np.int32), options.per_class)
+    return CharacterDataset(name, split, images, labels, Labels(tuple(characters)), LICENCE, CREDIT)

@@ -1,0 +1,202 @@
+"""Export a recogniser: write its files, run each over the whole test split, and keep none if one disagrees."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kuzushiji_tf import conversion
+from kuzushiji_tf.datasets import CharacterDataset, load_dataset
+from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.evaluation import match_classes
+from kuzushiji_tf.files import atomic_folder, write_json
+from kuzushiji_tf.labels import Labels
+from kuzushiji_tf.model_card import TestSet, describe_run, make_card
+from kuzushiji_tf.predictors import (
+    CARD,
+    DRAWN_DATASETS,
+    EXPORTED_FILES,
+    LABELS,
+    load_keras,
+    load_predictor,
+    read_card,
+    with_probabilities,
+)
+from kuzushiji_tf.verification import DYNAMIC_FILE, measure_files
+from kuzushiji_tf.workdirs import WorkDirectory
+
+REPRESENTATIVE_IMAGES = 300
+
+
+def export_run(
+    workdir: WorkDirectory,
+    output: Path,
+    *,
+    which: str = "final",
+    dynamic_size: bool = False,
+    overwrite: bool = False,
+    test_limit: int | None = None,
+    data_dir: Path | None = None,
+    report: Callable[[str], None] = lambda message: None,
+) -> dict[str, Any]:
+    """Export a run's recogniser to a folder and return its card.
+
+    An earlier export of the run into its own `export/` is replaced without `overwrite`.
+
+    Args:
+        which: `final` (weights of the last epoch) or `best` (of the best validation epoch).
+        dynamic_size: also write a `.tflite` file that takes images of any size.
+        overwrite: replace an exported folder at `output`.
+        test_limit: measure on so many test images, evenly spaced; None means all.
+        data_dir: as `datasets.registry.LoadOptions`.
+        report: is told what happens, line by line.
+
+    Raises:
+        MissingFileError: the run has no such weights, or its data set's files are not there.
+        UserError: the output holds something else, or a file differs from the Keras model by more than its bound.
+    """
+    predictor = load_predictor(workdir.path, which)
+    overwrite = overwrite or output.resolve() == workdir.export.resolve()
+    check_output(output, overwrite)
+    config = workdir.config
+    options = LoadOptions(data_dir, config.image_size, config.per_class, config.seed)
+    # Drawn data sets need not draw all their training images again for the few that are wanted.
+    few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))
+    report(f"loading {config.dataset}")
+    test_sets = {"test": _limited(load_dataset(config.dataset, "test", options), test_limit)}
+    if config.dataset in DRAWN_DATASETS:
+        test_sets |= _real_pen(predictor.labels, predictor.image_size, data_dir)
+    return export_model(
+        load_keras(predictor.path),
+        predictor.labels,
+        output,
+        representative_images=choose_representative(load_dataset(config.dataset, "train", few), config.seed),
+        test_sets=test_sets,
+        about=describe_run(workdir, which),
+        normalization=predictor.normalization,
+        dynamic_size=dynamic_size,
+        overwrite=overwrite,
+        report=report,
+    )
+
+
+def export_model(
+    model: keras.Model,
+    labels: Labels,
+    output: Path,
+    *,
+    representative_images: np.ndarray,
+    test_sets: dict[str, TestSet],
+    about: dict[str, Any] | None = None,
+    normalization: str = "none",
+    dynamic_size: bool = False,
+    overwrite: bool = False,
+    report: Callable[[str], None] = lambda message: None,
+) -> dict[str, Any]:
+    """Export a Keras model (logits or probabilities out) to a folder and return its card.
+
+    Args:
+        representative_images: uint8 `[n, h, w]` of the training split, for the int8 file's ranges.
+        test_sets: `test`, which decides, and any others, which are measured only.
+        about: further entries of the card.
+        normalization: `none` or `ink-box`, as `predictors.Predictor` has it.
+        dynamic_size, overwrite, report: as `export_run`.
+
+    Raises:
+        UserError: the output holds something else, the classes do not fit, the images are not square, or a file
+            differs from the Keras model by more than its bound; then nothing is left behind.
+    """
+    check_output(output, overwrite)
+    _check_model(model, labels)
+    model = with_probabilities(model)
+    with atomic_folder(output.resolve()) as folder:
+        _write_files(model, folder, representative_images, normalization == "ink-box", dynamic_size, report)
+        labels.write(folder / LABELS)
+        figures = measure_files(folder, test_sets, normalization == "ink-box", report)
+        card = make_card(about or {}, labels, model.inputs[0].shape[1:3], normalization, figures, test_sets)
+        write_json(folder / CARD, card)
+    return card
+
+
+def choose_representative(train: CharacterDataset, seed: int, count: int = REPRESENTATIVE_IMAGES) -> np.ndarray:
+    """Return `count` (or all) images of a training split, classes in turn, chosen by the seed: uint8 `[n, h, w]`."""
+    order = np.random.default_rng(seed).permutation(len(train))
+    labels = train.labels[order]
+    by_class = np.argsort(labels, kind="stable")
+    first = np.searchsorted(labels[by_class], np.arange(len(train.classes)))
+    turn = np.arange(len(train)) - first[labels[by_class]]  # 0 for the first image of each class, 1 for the second...
+    chosen = by_class[np.argsort(turn, kind="stable")[:count]]
+    return train.images[np.sort(order[chosen])]
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Refuse a folder that an export would damage.
+
+    Raises:
+        UserError: it is a file, holds an export and `overwrite` is False, or holds anything that no export wrote.
+    """
+    if output.is_file():
+        raise UserError(f"{output} is a file; an export needs a folder of its own.")
+    if not output.exists() or not any(output.iterdir()):
+        return
+    known = {CARD, LABELS, DYNAMIC_FILE, *EXPORTED_FILES.values()}
+    foreign = sorted(entry.name for entry in output.iterdir() if entry.name not in known)
+    if foreign or not (output / CARD).exists():
+        what = foreign[0] if foreign else f"files, but no {CARD}"
+        raise UserError(f"{output} holds {what}, which no export wrote; choose another --output.")
+    read_card(output)
+    if not overwrite:
+        raise UserError(f"{output} already holds an exported recogniser; choose another --output, or pass --overwrite.")
+
+
+def _check_model(model: keras.Model, labels: Labels) -> None:
+    height, width = model.inputs[0].shape[1:3]
+    if height != width:
+        raise UserError(f"The model takes images of {height} x {width} pixels; only square ones can be exported.")
+    if model.outputs[0].shape[1] != len(labels):
+        raise UserError(f"The model tells {model.outputs[0].shape[1]} classes apart, but {len(labels)} are named.")
+
+
+def _write_files(
+    model: keras.Model,
+    folder: Path,
+    representative_images: np.ndarray,
+    box: bool,
+    dynamic_size: bool,
+    report: Callable[[str], None],
+) -> None:
+    report("converting to SavedModel, .keras and .tflite")
+    conversion.write_saved_model(model, folder / EXPORTED_FILES["saved_model"], box)
+    model.save(folder / EXPORTED_FILES["keras"], include_optimizer=False)
+    conversion.write_float32(model, folder / EXPORTED_FILES["float32"])
+    conversion.write_float16(model, folder / EXPORTED_FILES["float16"])
+    conversion.write_int8(model, folder / EXPORTED_FILES["int8"], representative_images)
+    if dynamic_size:
+        conversion.write_dynamic(model, folder / DYNAMIC_FILE, box)
+    for path in folder.glob("*.tflite"):
+        conversion.builtin_operators(path)
+
+
+def _limited(dataset: CharacterDataset, limit: int | None) -> TestSet:
+    if limit is None or limit >= len(dataset):
+        return TestSet(dataset, dataset.content_hash)
+    if limit < 1:
+        raise UserError(f"The number of test images is {limit}; it must be at least 1.")
+    rows = np.linspace(0, len(dataset) - 1, limit).astype(np.int64)
+    return TestSet(dataset.select(rows), dataset.content_hash, len(dataset) - limit, "the test was limited")
+
+
+def _real_pen(labels: Labels, image_size: tuple[int, int], data_dir: Path | None) -> dict[str, TestSet]:
+    """Return the test set of people's own pen strokes, where its file is at hand."""
+    try:
+        dataset = load_dataset("tomoe", "test", LoadOptions(data_dir, image_size[0]))
+    except MissingFileError:
+        return {}
+    matched, _, left_out = match_classes(dataset, labels)
+    reason = f"{len(left_out)} characters are not among the classes"
+    return {"real_pen": TestSet(matched, dataset.content_hash, left_out.total(), reason)}

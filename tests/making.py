@@ -1,0 +1,19 @@
+"""Small inputs that several tests make."""
+
+import numpy as np
+
+from kuzushiji_tf.datasets import CharacterDataset
+from kuzushiji_tf.labels import Labels
+
+CHARACTERS = Labels(tuple("おきすつなはまやれを"))
+
+
+def random_dataset(count: int, size: int = 12, learnable: bool = False, seed: int = 0) -> CharacterDataset:
+    """Return random images; with `learnable`, images of a class share a pattern under noise."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, len(CHARACTERS), count).astype(np.int32)
+    images = random.integers(0, 256, (count, size, size))
+    if learnable:
+        patterns = random.integers(0, 256, (len(CHARACTERS), size, size))
+        images = (3 * patterns[labels] + images) // 4
+    return CharacterDataset("kmnist", "train", images.astype(np.uint8), labels, CHARACTERS, "a licence", "a credit")

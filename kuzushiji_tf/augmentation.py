@@ -70,7 +70,8 @@ def augment(
     Returns:
         float32 of the images' shape, 0..255.
     """
-    if augmentation.elastic:
+    # The backends' affine transform wraps with the size as period; SciPy, and so ImageDataGenerator, with one less.
+    if augmentation.elastic or (augmentation.fill_mode == "wrap" and _moves(augmentation)):
         images = _warp(images, parameters, augmentation)
     elif _moves(augmentation):
         images = ops.image.affine_transform(
@@ -170,7 +171,8 @@ def _bilinear(
 def _folded(coordinates: keras.KerasTensor, size: int, fill_mode: str) -> keras.KerasTensor:
     """Bring coordinates outside 0..size-1 back inside, as `scipy.ndimage` defines each mode."""
     if fill_mode == "wrap":
-        coordinates = ops.mod(coordinates, float(size - 1))
+        outside = ops.logical_or(coordinates < 0, coordinates > size - 1)
+        coordinates = ops.where(outside, ops.mod(coordinates, float(size - 1)), coordinates)
     elif fill_mode == "reflect":
         coordinates = ops.mod(coordinates + 0.5, 2.0 * size)
         coordinates = ops.minimum(coordinates, 2.0 * size - coordinates) - 0.5

@@ -18,6 +18,7 @@ class MissingFileError(UserError, FileNotFoundError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return the error for a name that is not registered, with the nearest known one as a suggestion."""
     known = sorted(known)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else "choose one of: " + ", ".join(known) + "."
+    lowered = {candidate.lower(): candidate for candidate in known}
+    nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    hint = f"did you mean {lowered[nearest[0]]!r}?" if nearest else "choose one of: " + ", ".join(known) + "."
     return UserError(f"There is no {kind} named {name!r}; {hint}")

@@ -60,7 +60,8 @@ class Sheet:
     def image(self, image: np.ndarray, x: float, y: float, height: float) -> None:
         """Place an image, uint8 `[h, w]`, with its top left corner at (x, y), scaled to `height`."""
         width = height * image.shape[1] / image.shape[0]
-        self._axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(x, x + width, y + height, y))
+        color = np.repeat(image[..., np.newaxis], 3, axis=2)  # as it is: a color map would change some values by one
+        self._axes.imshow(color, extent=(x, x + width, y + height, y))
         self._fix_limits()
 
     def text(self, x: float, y: float, text: str, size: float = 10, align: str = "center", color: str = "black"):

@@ -136,7 +136,7 @@ def class_scores(predictions: Predictions) -> ClassScores:
     precision, recall, f1, support = precision_recall_fscore_support(
         predictions.labels, predictions.predicted, labels=np.arange(predictions.classes), zero_division=np.nan
     )
-    return ClassScores(support, precision, recall, f1)
+    return ClassScores(support.astype(np.int64), precision, recall, f1)
 
 
 def reliability(predictions: Predictions) -> Reliability:

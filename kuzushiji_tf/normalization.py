@@ -110,12 +110,14 @@ def draw_segments(
         uint8 `[n, image_size, image_size]`.
     """
     count = len(segments)
-    drawn = (half_widths > 0)[:, :, np.newaxis, np.newaxis]
-    low = np.min(segments, axis=(1, 2), where=drawn, initial=np.inf)
-    high = np.max(segments, axis=(1, 2), where=drawn, initial=-np.inf)
+    drawn = (half_widths > 0)[:, :, np.newaxis]
+    low, high = np.empty((2, count, 2), np.float32)
+    for axis in (0, 1):
+        low[:, axis] = np.where(drawn, segments[..., axis], np.inf).reshape(count, -1).min(axis=1)
+        high[:, axis] = np.where(drawn, segments[..., axis], -np.inf).reshape(count, -1).max(axis=1)
     placement = np.zeros((count, 3), np.float32) if placement is None else placement
     room = image_size * (1 - 2 * MARGIN) * (1 + placement[:, 2]) - 2 * half_widths.max(axis=1)
-    scale = (room / np.maximum((high - low).max(axis=1), 1e-6))[:, np.newaxis]
+    scale = (np.maximum(room, 0) / np.maximum((high - low).max(axis=1), 1e-6))[:, np.newaxis]
     offset = image_size * (0.5 + placement[:, :2]) - scale * (low + high) / 2
     fitted = segments * scale[:, np.newaxis, np.newaxis] + offset[:, np.newaxis, np.newaxis]
     softness = np.full(count, EDGE, np.float32) if softness is None else softness
@@ -142,7 +144,7 @@ def to_ink(image: np.ndarray, polarity: Literal["auto", "dark", "light"] = "auto
     if polarity not in ("auto", "dark", "light"):
         raise UserError(f"The polarity is {polarity!r}; it must be auto, dark or light.")
     gray = _to_gray(image, paper=0 if polarity == "light" else 255)
-    dark = ink_polarity(gray) if polarity == "auto" else polarity == "dark"
+    dark = _is_dark_on_light(gray) if polarity == "auto" else polarity == "dark"
     if dark:
         gray = 255 - gray
     paper, noise = _paper(gray)
@@ -156,12 +158,15 @@ def to_ink(image: np.ndarray, polarity: Literal["auto", "dark", "light"] = "auto
 def ink_polarity(image: np.ndarray) -> bool:
     """Return True for dark ink on light paper, False for light ink on dark; a flat image goes by its brightness.
 
-    The paper is the median of the border and of the whole; the ink is on the side where the levels reach farther.
+    The paper is the median of the border; the ink is on the side where the levels reach farther.
 
     Raises:
         UserError: the image is not uint8 `[h, w]`, `[h, w, 3]` or `[h, w, 4]`.
     """
-    gray = _to_gray(image, paper=255)
+    return _is_dark_on_light(_to_gray(image, paper=255))
+
+
+def _is_dark_on_light(gray: np.ndarray) -> bool:
     paper, _ = _paper(gray)
     darkest, lightest = np.quantile(gray, [0.005, 0.995])
     if lightest - darkest < FLATTEST:
@@ -209,10 +214,10 @@ def _to_gray(image: np.ndarray, paper: int) -> np.ndarray:
 
 
 def _paper(gray: np.ndarray) -> tuple[float, float]:
-    """Return the paper's level and how far its grain strays from it (0 for a clean digital background)."""
+    """Return the level of the border (its median) and how far its grain strays from it (0 for a digital canvas)."""
     thickness = max(1, min(gray.shape) // 16)
-    inner = np.ones(gray.shape, bool)
-    inner[thickness:-thickness, thickness:-thickness] = False
-    border = gray[inner]
+    inside = np.zeros(gray.shape, bool)
+    inside[thickness:-thickness, thickness:-thickness] = True
+    border = gray[~inside]
     level = float(np.median(border))
     return level, 4 * float(np.median(np.abs(border - level)))

@@ -108,7 +108,8 @@ def confused_pairs(images: np.ndarray, predictions: Predictions, classes: Labels
     sheet.text(left + 2 * (tile + gap) + 40, 50, "the confused images, the surest mistake first", 9, "left", GRAY)
     for number, (true, predicted, count) in enumerate(found):
         y = 64 + number * (tile + gap + 4)
-        sheet.text(gap, y + 24, f"{shown(classes[true])} → {shown(classes[predicted])}", 18, "left")
+        names = [shown(classes[index]) for index in (true, predicted)]
+        sheet.text(gap, y + 24, " → ".join(names), 18 if max(map(len, names)) == 1 else 10, "left")
         sheet.text(gap, y + 56, f"{count:,} of {support[true]:,} ({count / support[true]:.1%})", 9, "left", GRAY)
         for column, index in enumerate((true, predicted)):
             _place_example(sheet, images, predictions, classes, index, left + column * (tile + gap), y, tile)

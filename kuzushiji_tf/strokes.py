@@ -1,6 +1,5 @@
 """Ink as strokes: checking, resampling, fitting into a box, and fast antialiased rasterization."""
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -108,8 +107,10 @@ def rasterize(segments: np.ndarray, half_widths: np.ndarray, softness: np.ndarra
     image, segment = np.nonzero(half_widths > 0)
     segments, half_widths, softness = segments[image, segment], half_widths[image, segment], softness[image]
     reach = (half_widths + softness / 2)[:, np.newaxis]
-    first = np.floor(segments.min(axis=1) - reach).astype(np.int64)
-    extent = (np.ceil(segments.max(axis=1) + reach).astype(np.int64) - first).max(axis=1, initial=0)
+    first = np.floor(np.minimum(segments[:, 0], segments[:, 1]) - reach).astype(np.int64)
+    extent = (np.ceil(np.maximum(segments[:, 0], segments[:, 1]) + reach).astype(np.int64) - first).max(
+        axis=1, initial=0
+    )
     windows = (extent + 1) // 2 * 2  # few different sizes, each one batch of work
     border = int(windows.max(initial=0))  # around the canvas, so that no window needs clipping
     first = np.clip(first, -border, image_size)

@@ -100,6 +100,7 @@ def _fit(
         steps_per_epoch=plan.steps_per_epoch,
         validation_data=validation,
         verbose=0,
+        shuffle=False,
         callbacks=[
             StopOnNan(),
             SpeedMeter(plan.steps_per_epoch * plan.step_size),

@@ -21,30 +21,33 @@ DYNAMIC_FILE = "model-dynamic.tflite"
 LATENCY_RUNS = 100
 
 
+# A file's first choice is not counted against it where the Keras model itself gives that class at least this share of
+# the probability of its own first: rounding may turn such near ties, which an unsure model has many of. In trials every
+# sound int8 file, of good models and of bad ones, then agreed on more than 99.9 % of the images, a wrong one on 2 %.
+NEAR_TIE = 0.5
+
+
 @dataclass(frozen=True)
 class Bound:
     """How far a file may be from the Keras model on the test split.
 
     Attributes:
         max_difference: the most by which any probability may differ.
-        agreement: the least share of images with the same most probable class.
+        clear_agreement: the least share of images with the same first choice, near ties not counted against it.
     """
 
-    max_difference: float
-    agreement: float
+    max_difference: float = 1.0
+    clear_agreement: float = 0.0
 
 
-# In float32 only the order of summation differs. float16 weights have 11 significant bits: the class changes where two
-# were nearly equal. int8 has 8, so it changes more often where a model is unsure; probabilities may then move by
-# anything. Below these shares the conversion went wrong, whatever the model.
-_EXACT = Bound(5e-5, 0.999)
 BOUNDS = {
-    EXPORTED_FILES["saved_model"]: _EXACT,
-    EXPORTED_FILES["float32"]: _EXACT,
-    EXPORTED_FILES["float16"]: Bound(1.0, 0.995),
-    EXPORTED_FILES["int8"]: Bound(1.0, 0.98),
-    DYNAMIC_FILE: _EXACT,
+    EXPORTED_FILES["saved_model"]: Bound(max_difference=5e-4),  # normalises in its graph, so rounds there too
+    EXPORTED_FILES["float32"]: Bound(max_difference=5e-5),  # differs by the order of summation only
+    EXPORTED_FILES["float16"]: Bound(clear_agreement=0.995),  # weights of 11 significant bits
+    EXPORTED_FILES["int8"]: Bound(clear_agreement=0.98),  # weights and activations of 8
+    DYNAMIC_FILE: Bound(max_difference=5e-4),
 }
+_NORMALIZING = (EXPORTED_FILES["saved_model"], DYNAMIC_FILE)
 
 
 def measure_files(
@@ -53,8 +56,9 @@ def measure_files(
     """Run each file of a folder over the test sets and return its figures, by its name.
 
     Keys: `bytes`, `sha256`; `accuracy` (`synthetic_accuracy` where a program drew the test images) and
-    `<name>_accuracy` for further test sets; `agreement` and `max_difference` with the folder's Keras model on the test
-    set `test`; `latency_ms`, the median for one image on one thread.
+    `<name>_accuracy` for further test sets; against the folder's Keras model on the test set `test`: `agreement` (share
+    of equal first choices), `clear_agreement` (near ties not counted) and `max_difference`; `latency_ms`, the median
+    for one image on one thread.
 
     Args:
         box: whether the files that normalise images themselves do it by the ink's box.
@@ -68,10 +72,10 @@ def measure_files(
     size = keras_file.image_size[0]
 
     @cache
-    def reference(name: str, normalized: bool) -> np.ndarray:
+    def reference(name: str, boxed: bool) -> np.ndarray:
         images = test_sets[name].dataset.images
-        if normalized:
-            return _in_batches(lambda batch: keras_file.run(fit_image(batch, size, box)), images)
+        if boxed:
+            return _in_batches(lambda batch: keras_file.run(fit_image(batch, size, box=True)), images)
         return _in_batches(keras_file.run, images)
 
     figures = {}
@@ -82,42 +86,51 @@ def measure_files(
         figures[file] = describe_file(path)
         for name, test_set in test_sets.items():
             report(f"verifying {file} on {len(test_set.dataset):,} images of {test_set.dataset.name}")
-            # These two normalise in their graph; the Keras model is given images that are normalised the same way.
-            expected = reference(name, file in (EXPORTED_FILES["saved_model"], DYNAMIC_FILE))
+            # What a file does to an image in its graph is done to the Keras model's images beforehand.
+            expected = reference(name, box and file in _NORMALIZING)
             found = expected if file == keras_name else _run(path, test_set.dataset.images)
-            figures[file][_accuracy_key(name, test_set)] = float(
-                (found.argmax(axis=1) == test_set.dataset.labels).mean()
-            )
+            is_right = found.argmax(axis=1) == test_set.dataset.labels
+            figures[file][_accuracy_key(name, test_set)] = float(is_right.mean())
             if name == "test" and file in BOUNDS:
-                figures[file] |= _compare(file, found, expected)
+                figures[file] |= compare(file, found, expected)
         if path.suffix == ".tflite":
             figures[file]["latency_ms"] = LiteRTModel(path).latency_ms(test_sets["test"].dataset.images, LATENCY_RUNS)
     return figures
+
+
+def compare(file: str, found: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    """Return how close a file's probabilities `[n, classes]` are to the Keras model's.
+
+    Raises:
+        UserError: they are farther than the file's bound allows; the sentence names file, figure and bound.
+    """
+    choice, first = found.argmax(axis=1), expected.argmax(axis=1)
+    rows = np.arange(len(expected))
+    is_clear = expected[rows, choice] >= NEAR_TIE * expected[rows, first]
+    max_difference, clear_agreement = float(np.abs(found - expected).max()), float(is_clear.mean())
+    bound = BOUNDS[file]
+    # Written so that NaN, which compares as false, is refused as well.
+    if not max_difference <= bound.max_difference:
+        raise UserError(
+            f"{file} differs from the Keras model by up to {max_difference:.2g} in a probability, more than its bound "
+            f"of {bound.max_difference:.2g}; nothing was exported."
+        )
+    if not clear_agreement >= bound.clear_agreement:
+        raise UserError(
+            f"{file} clearly agrees with the Keras model on {clear_agreement:.2%} of the test images, less than its "
+            f"bound of {bound.clear_agreement:.2%}; nothing was exported."
+        )
+    return {
+        "agreement": float((choice == first).mean()),
+        "clear_agreement": clear_agreement,
+        "max_difference": max_difference,
+    }
 
 
 def _accuracy_key(name: str, test_set: TestSet) -> str:
     if name != "test":
         return f"{name}_accuracy"
     return "synthetic_accuracy" if test_set.is_synthetic else "accuracy"
-
-
-def _compare(file: str, found: np.ndarray, expected: np.ndarray) -> dict[str, float]:
-    """Return agreement and largest difference of probabilities `[n, classes]`; refuse what is beyond the bound."""
-    agreement = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
-    max_difference = float(np.abs(found - expected).max())
-    bound = BOUNDS[file]
-    # Written so that NaN, which compares as false, is refused as well.
-    if not max_difference <= bound.max_difference:
-        raise UserError(
-            f"{file} differs from the Keras model by up to {max_difference:.2g} in a probability, more than its bound "
-            f"of {bound.max_difference:.2g}: nothing was exported."
-        )
-    if not agreement >= bound.agreement:
-        raise UserError(
-            f"{file} agrees with the Keras model on {agreement:.2%} of the test images, less than its bound of "
-            f"{bound.agreement:.2%}: nothing was exported."
-        )
-    return {"agreement": agreement, "max_difference": max_difference}
 
 
 def _run(path: Path, images: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ def test_truncated_idx_file_is_refused_in_one_sentence(tmp_path, images, share):
 def test_something_else_under_that_name_is_refused(tmp_path, name):
     path = tmp_path / name
     path.mkdir() if name.startswith("folder") else path.write_text("<html>404</html>")
-    assert "another format" in refusal(path) or "of another format" in refusal(path)
+    assert "of another format" in refusal(path)
 
 
 def test_bytes_changed_inside_are_found_by_the_checksum(archive, images, tmp_path):
@@ -145,12 +145,12 @@ def test_forged_idx_header_is_refused_without_allocating(tmp_path):
 
 @pytest.mark.parametrize("name", ["bomb.npz", "bomb.gz"])
 def test_data_beyond_the_header_is_not_unpacked(tmp_path, name, images):
-    """A file of some 100 KB that would unpack to 100 MB."""
+    """A file of some 50 KB that would unpack to 50 MB."""
     path = tmp_path / name
     if name.endswith("gz"):
-        path.write_bytes(gzip.compress(idx_bytes(images) + bytes(100_000_000), compresslevel=1))
+        path.write_bytes(gzip.compress(idx_bytes(images) + bytes(50_000_000), compresslevel=1))
     else:
-        write_member(path, npy_header(SHAPE) + images.tobytes() + bytes(100_000_000))
+        write_member(path, npy_header(SHAPE) + images.tobytes() + bytes(50_000_000))
     tracemalloc.start()
     try:
         assert "damaged" in refusal(path)
@@ -170,7 +170,9 @@ def test_header_that_claims_less_than_the_zip_entry_holds_is_refused(tmp_path):
         b"\x93NUMPY\x01\x00" + struct.pack("<H", 20) + b"{'descr': '|u1', 'sh",
         b"\x93NUMPY\x01\x00" + struct.pack("<H", 9000) + b"(" * 9000,
         b"\x93NUMPY\x01\x00" + struct.pack("<H", 60000) + b" " * 60000,
-        b"\x93NUMPY\x01\x00" + struct.pack("<H", 60) + b"{'descr': (), 'fortran_order': False, 'shape': (1,)}".ljust(60),
+        b"\x93NUMPY\x01\x00"
+        + struct.pack("<H", 60)
+        + b"{'descr': (), 'fortran_order': False, 'shape': (1,)}".ljust(60),
         b"\x93NUMPY\x01\x00" + struct.pack("<H", 8) + b"\xff" * 8,
         b"not an array at all",
         b"",

@@ -40,13 +40,11 @@ def test_equal_seeds_give_equal_models_and_others_do_not(name):
 
 @each_model
 def test_a_few_steps_lower_the_loss(name):
-    model = build_model(name, (16, 16), 4, seed=0)
-    pixels, targets = images(32, 16), np.arange(32) % 4
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-3), loss)
-    before = model.evaluate(pixels, targets, verbose=0)
-    model.fit(pixels, targets, epochs=8, verbose=0)
-    assert loss(targets, model(pixels, training=True)) < before
+    model = build_model(name, (12, 12), 4, seed=0)
+    pixels, targets = images(16, 12), np.arange(16) % 4
+    model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = model.fit(pixels, targets, batch_size=16, epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
 
 
 @each_model

@@ -62,9 +62,7 @@ def test_only_the_given_rows_are_used_with_their_own_labels():
     dataset = random_dataset(60)
     rows = np.arange(10, 40)
     label_of = {dataset.images[row].tobytes(): dataset.labels[row] for row in rows}
-    for images, targets in taken(
-        training_batches(dataset, rows, EpochPlan(30, 10, seed=0), ImageAugmentation()), 6
-    ):
+    for images, targets in taken(training_batches(dataset, rows, EpochPlan(30, 10, seed=0), ImageAugmentation()), 6):
         for image, target in zip(images[..., 0].astype(np.uint8), targets, strict=True):
             assert label_of[image.tobytes()] == np.argmax(target)
             assert target.sum() == 1

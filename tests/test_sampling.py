@@ -16,7 +16,7 @@ def test_an_epoch_takes_no_position_twice(count, batch_size):
     positions = epoch_of(EpochPlan(count, batch_size, seed=3), epoch=2)
     assert len(set(positions.tolist())) == len(positions)
     assert count - len(positions) < batch_size
-    assert 0 <= positions.min() and positions.max() < count
+    assert positions.min() >= 0 and positions.max() < count
 
 
 def test_epochs_and_seeds_differ_and_repeat():

@@ -74,9 +74,8 @@ def _trained(target: Path) -> TrainingConfig | None:
     """Return the knobs of the run behind a work directory or an exported folder; None for other files."""
     if (target / "config.json").exists():
         return WorkDirectory(target).config
-    if (target / CARD).exists():
-        return config_from_dict(read_card(target).get("recipe", {}), f"{target / CARD}: recipe")
-    return None
+    recipe = read_card(target).get("recipe") if (target / CARD).exists() else None
+    return config_from_dict(recipe, f"{target / CARD}: recipe") if recipe else None
 
 
 def _load_options(flags: EvaluateFlags, name: str, trained: TrainingConfig | None, predictor: Predictor) -> LoadOptions:
@@ -131,9 +130,7 @@ def _print_scores(result: dict[str, Any], output: Path | None) -> None:
     if result["left_out"]:
         characters = result["left_out_characters"]
         some = "".join(characters[:CHARACTERS_PRINTED]) + ("…" if len(characters) > CHARACTERS_PRINTED else "")
-        print(
-            f"  left out: {result['left_out']:,} images of {len(characters):,} characters it has no class for: {some}"
-        )
+        print(f"  {'images left out':28}{result['left_out']:8,}   (characters that the model has no class for: {some})")
     if result["worst_classes"]:
         print("\n  recall  images  worst classes")
     for worst in result["worst_classes"]:
@@ -147,4 +144,4 @@ def _print_next(target: Path, workdir: WorkDirectory | None) -> None:
     if workdir:
         print(f"\nNext:\n  python export.py {target}    (SavedModel and TFLite, each verified)")
     elif (target / CARD).exists():
-        print(f"\nNext:\n  python -m kuzushiji_tf predict {target} IMAGE    (read a character)")
+        print(f"\nNext:\n  python -m kuzushiji_tf predict IMAGE --model {target}    (reads a picture of one character)")

@@ -63,7 +63,8 @@ def fetch(
 def _download(url: str, path: Path, md5: str, timeout: tuple[float, float]) -> None:
     pooch.get_logger().setLevel("WARNING")  # the bar says it all; it stays away where no terminal shows it
     title = f"{path.name} from {urlsplit(url).netloc}"
-    with tqdm(desc=title, unit="B", unit_scale=True, leave=False, disable=None) as progress:
+    # total=1: pooch asks whether the bar is true before it knows the size, and a bar without total has no truth.
+    with tqdm(desc=title, total=1, unit="B", unit_scale=True, leave=False, disable=None) as progress:
         downloader = pooch.HTTPDownloader(
             progressbar=progress,
             chunk_size=1 << 16,

@@ -1,8 +1,8 @@
 """Many people's handwriting from a few model forms: strokes that vary, drawn as normalized images.
 
 What varies is what varies between people: the whole character's slant and proportions, each stroke's place, size,
-direction, length and bend, corners cut short in haste, strokes joined where the pen stays down, the pen's width, and ink
-with soft edges.
+direction, length and bend, hooks left out, corners cut in haste, strokes joined where the pen stays down, the pen's
+width, and ink with soft edges.
 """
 
 from collections.abc import Sequence
@@ -218,7 +218,7 @@ def _vary_character(points: np.ndarray, signed: np.ndarray, variation: Variation
 def _join(
     model: _Model, points: np.ndarray, table: np.ndarray, half_widths: np.ndarray, variation: Variation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the segments `[n, m, 2, 2]` that join strokes and their half widths `[n, m]`; 0 where the pen is lifted."""
+    """Return the segments `[n, m, 2, 2]` that join strokes, and their half widths `[n, m]`: 0 where the pen is up."""
     start, end = points[:, model.last[:-1], np.newaxis], points[:, model.first[1:], np.newaxis]
     times = np.linspace(0, 1, JOIN_PIECES + 1, dtype=np.float32)[:, np.newaxis]
     line = end - start

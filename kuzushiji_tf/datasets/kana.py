@@ -7,7 +7,7 @@ the data set `tomoe` does.
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import numpy as np
@@ -83,7 +83,7 @@ def draw_characters(
     return np.concatenate(images)
 
 
-@lru_cache(maxsize=None)
+@cache
 def forms_of(character: str) -> tuple[Form, ...]:
     """Return the ways to write a character: KanjiVG's, and the variants of `data/stroke_variants.json`.
 

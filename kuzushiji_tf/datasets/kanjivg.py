@@ -5,7 +5,7 @@ Copyright Ulrich Apel, CC BY-SA 3.0; http://kanjivg.tagaini.net. Its coordinates
 
 import importlib.metadata
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -59,7 +59,7 @@ def path_to_stroke(path: str) -> np.ndarray:
     return (np.concatenate(points) / BOX).astype(np.float32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load_character(character: str) -> tuple[np.ndarray, ...]:
     if not has_strokes(character):
         raise UserError(f"KanjiVG has no strokes of {character!r}.")

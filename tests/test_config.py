@@ -1,0 +1,150 @@
+"""Knobs: every default is valid, every mistake is one sentence that names the file and the knob."""
+
+import dataclasses
+import json
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import pytest
+
+from kuzushiji_tf.config import ImageAugmentation, TrainingConfig, config_from_dict, load_recipe
+from kuzushiji_tf.errors import MissingFileError, UserError
+
+CHANGED = TrainingConfig(
+    dataset="kmnist",
+    image_size=32,
+    schedule="plateau",
+    early_stopping_patience=4,
+    jit=True,
+    augmentation=ImageAugmentation(rotation_range=10.0, brightness_range=(0.5, 1.5), fill_mode="nearest"),
+)
+
+
+def refusal(tmp_path, text: str) -> str:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load_recipe(path)
+    sentence = str(caught.value)
+    assert sentence.startswith(str(path))
+    assert "\n" not in sentence
+    return sentence.removeprefix(str(path))
+
+
+@pytest.mark.parametrize("cls", [TrainingConfig, ImageAugmentation])
+def test_every_default_has_the_type_that_its_knob_asks_for(cls):
+    hints = get_type_hints(cls)
+    for knob in dataclasses.fields(cls):
+        hint, value = hints[knob.name], getattr(cls(), knob.name)
+        if get_origin(hint) is Literal:
+            assert value in get_args(hint), knob.name
+        elif type(None) not in get_args(hint) or value is not None:
+            assert type(value) is hint, knob.name
+
+
+@pytest.mark.parametrize("config", [TrainingConfig(), CHANGED], ids=["defaults", "changed"])
+def test_config_comes_back_from_json_as_it_was(config):
+    assert config_from_dict(json.loads(json.dumps(config.to_dict())), "config.json") == config
+
+
+def test_recipe_is_read_and_absent_knobs_keep_their_defaults(tmp_path):
+    (tmp_path / "recipe.toml").write_text(
+        'dataset = "kmnist"\nlearning_rate = 1\n[augmentation]\nbrightness_range = [1, 1.5]\n', encoding="utf-8"
+    )
+    expected = TrainingConfig(
+        dataset="kmnist", learning_rate=1.0, augmentation=ImageAugmentation(brightness_range=(1.0, 1.5))
+    )
+    config = load_recipe(tmp_path / "recipe.toml")
+    assert config == expected
+    assert type(config.learning_rate) is float
+
+
+def test_empty_recipe_is_the_default_config(tmp_path):
+    (tmp_path / "recipe.toml").write_text("")
+    assert load_recipe(tmp_path / "recipe.toml") == TrainingConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "suggestion"),
+    [
+        ("epoch = 3", "epoch", "epochs"),
+        ("Batch_Size = 3", "Batch_Size", "batch_size"),
+        ("[augmentation]\nrotation = 3", "augmentation.rotation", "augmentation.rotation_range"),
+        ("[augmentations]", "augmentations", "augmentation"),
+    ],
+)
+def test_unknown_knob_suggests_the_nearest(tmp_path, text, name, suggestion):
+    assert refusal(tmp_path, text) == f": There is no knob named {name!r}; did you mean {suggestion!r}?"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('epochs = "three"', "epochs must be of type int, not 'three'"),
+        ("epochs = 1.5", "epochs must be of type int, not 1.5"),
+        ("epochs = true", "epochs must be of type int, not True"),
+        ("learning_rate = true", "learning_rate must be of type float, not True"),
+        ("jit = 1", "jit must be of type bool, not 1"),
+        ("model = 18", "model must be of type str, not 18"),
+        ('image_size = "large"', "image_size must be of type int"),
+        ('optimizer = "adam"', "optimizer is 'adam'; it must be one of: sgd, adamw"),
+        ("schedule = []", "schedule is []; it must be one of: cosine"),
+        ("augmentation = 3", "augmentation must be a table of knobs, not 3"),
+        ("[augmentation]\nbrightness_range = 0.5", "augmentation.brightness_range must be a list of 2 numbers"),
+        ("[augmentation]\nbrightness_range = [0.5]", "augmentation.brightness_range must be a list of 2 numbers"),
+        ('[augmentation]\nbrightness_range = ["a", 1]', "augmentation.brightness_range must be of type float"),
+        ('[augmentation]\nfill_mode = "mirror"', "augmentation.fill_mode is 'mirror'; it must be one of: constant"),
+    ],
+)
+def test_value_of_a_wrong_type_is_named(tmp_path, text, problem):
+    assert problem in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("epochs = 0", "epochs is 0; it must be at least 1"),
+        ("per_class = -1", "per_class is -1"),
+        ("image_size = 4", "image_size is 4; it must be at least 8"),
+        ("seed = -1", "seed is -1; it must not be negative"),
+        ("learning_rate = 0", "learning_rate is 0.0; it must be above 0"),
+        ("learning_rate = nan", "learning_rate is nan; it must be a finite number"),
+        ("weight_decay = inf", "weight_decay is inf; it must be a finite number"),
+        ("weight_decay = -0.1", "weight_decay is -0.1; it must not be negative"),
+        ("warmup_epochs = -1", "warmup_epochs is -1.0"),
+        ("validation_fraction = 1", "validation_fraction is 1.0; it must be in 0 <= value < 1"),
+        ("ema_decay = 1", "ema_decay is 1.0"),
+        ('schedule = "plateau"\nvalidation_fraction = 0', "set validation_fraction above 0"),
+        ("early_stopping_patience = 2\nvalidation_fraction = 0", "set validation_fraction above 0"),
+        ("[augmentation]\nrotation_range = -5", "augmentation.rotation_range is -5.0; it must not be negative"),
+        ("[augmentation]\nzoom_range = 1", "augmentation.zoom_range is 1.0; it must be in 0 <= value < 1"),
+        ("[augmentation]\ncval = 256", "augmentation.cval is 256.0"),
+        ("[augmentation]\nshear_range = nan", "augmentation.shear_range is nan"),
+        ("[augmentation]\nbrightness_range = [1.5, 0.5]", "0 <= low <= high"),
+        ("[augmentation]\nbrightness_range = [0.5, inf]", "augmentation.brightness_range is (0.5, inf)"),
+    ],
+)
+def test_value_out_of_range_is_named(tmp_path, text, problem):
+    assert problem in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("content", [b"epochs = ", b"\xff\xfe", b"= 3", b"epochs = 1\nepochs = 2"])
+def test_recipe_that_is_no_toml_is_refused(tmp_path, content):
+    (tmp_path / "recipe.toml").write_bytes(content)
+    with pytest.raises(UserError, match=r"recipe\.toml is not a TOML file"):
+        load_recipe(tmp_path / "recipe.toml")
+
+
+def test_missing_recipe_is_named(tmp_path):
+    with pytest.raises(MissingFileError, match=r"There is no recipe .*absent"):
+        load_recipe(tmp_path / "absent.toml")
+
+
+def test_folder_as_a_recipe_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        load_recipe(tmp_path)
+
+
+@pytest.mark.parametrize("content", [[], None, "kmnist"])
+def test_config_that_is_no_table_is_refused(content):
+    with pytest.raises(UserError, match=r"config\.json: the content must be a table"):
+        config_from_dict(content, "config.json")

@@ -1,0 +1,53 @@
+"""Several devices train what one device trains."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+TRAIN = """
+import json, sys
+from pathlib import Path
+import tensorflow as tf
+from kuzushiji_tf import training
+from kuzushiji_tf.config import TrainingConfig
+from tests.making import random_dataset
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+training.load_dataset = lambda *_: random_dataset(200, learnable=True)
+training._VERSIONED = ()
+# Dropout draws another mask on each replica, so the comparison is made on a model without it (and without BatchNorm,
+# whose statistics are each replica's own).
+import keras
+from keras import layers
+from kuzushiji_tf.models import registry
+
+def plain(image, classes, seeds):
+    x = layers.Conv2D(8, 3, activation="relu", kernel_initializer=seeds.he_normal())(image)
+    return registry.logits_layer(classes, seeds)(layers.Flatten()(x))
+
+registry._BUILDERS["plain"] = plain
+config = TrainingConfig(dataset="kmnist", model="plain", epochs=3, batch_size=32, validation_fraction=0.2,
+                        learning_rate=0.02)
+workdir = training.train(config, Path(sys.argv[1]), devices=json.loads(sys.argv[2]))
+"""
+
+
+def run(path, devices):
+    finished = subprocess.run(
+        [sys.executable, "-c", TRAIN, str(path), json.dumps(devices)], capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    rows = np.genfromtxt(path / "history.csv", delimiter=",", names=True)
+    return rows["loss"], rows["val_loss"]
+
+
+def test_two_mirrored_devices_have_the_losses_of_one(tmp_path):
+    loss, validation_loss = run(tmp_path / "one", ["CPU:0"])
+    mirrored_loss, mirrored_validation_loss = run(tmp_path / "two", ["CPU:0", "CPU:1"])
+    assert loss[-1] < 0.5 * loss[0]
+    np.testing.assert_allclose(mirrored_loss, loss, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(mirrored_validation_loss, validation_loss, rtol=1e-5, atol=1e-5)

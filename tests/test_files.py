@@ -1,0 +1,117 @@
+"""Files and folders appear whole or not at all, and leave nothing beside them."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import atomic_folder, atomic_path, write_json, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_file_appears_with_its_content_and_nothing_beside_it(tmp_path):
+    with atomic_path(tmp_path / "new" / "model.keras") as temporary:
+        assert temporary.suffix == ".keras"
+        assert not (tmp_path / "new" / "model.keras").exists()
+        temporary.write_bytes(b"whole")
+    assert (tmp_path / "new" / "model.keras").read_bytes() == b"whole"
+    assert names(tmp_path / "new") == ["model.keras"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path, error):
+    write_text(tmp_path / "labels.txt", "old")
+    with pytest.raises(error), atomic_path(tmp_path / "labels.txt") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert (tmp_path / "labels.txt").read_text() == "old"
+    assert names(tmp_path) == ["labels.txt"]
+
+
+def test_file_that_cannot_be_put_in_place_leaves_no_temporary_one(tmp_path):
+    (tmp_path / "target" / "content").mkdir(parents=True)
+    with pytest.raises(OSError), atomic_path(tmp_path / "target") as temporary:
+        temporary.write_text("whole")
+    assert names(tmp_path) == ["target"]
+
+
+def test_new_files_and_folders_have_the_permissions_that_others_have(tmp_path):
+    (tmp_path / "plain").write_text("")
+    (tmp_path / "plain-folder").mkdir()
+    write_text(tmp_path / "file", "")
+    with atomic_folder(tmp_path / "folder"):
+        pass
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "folder").stat().st_mode == (tmp_path / "plain-folder").stat().st_mode
+
+
+def test_json_keeps_japanese_readable(tmp_path):
+    write_json(tmp_path / "card.json", {"classes": ["あ"]})
+    assert "あ" in (tmp_path / "card.json").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "card.json").read_text(encoding="utf-8")) == {"classes": ["あ"]}
+
+
+def test_failed_json_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "card.json", 1)
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "card.json", object())
+    assert (tmp_path / "card.json").read_text() == "1\n"
+
+
+def test_folder_takes_the_place_of_the_old_one(tmp_path):
+    target = tmp_path / "export"
+    for content in ("old", "new"):
+        with atomic_folder(target) as folder:
+            write_text(folder / f"{content}.txt", content)
+    assert names(target) == ["new.txt"]
+    assert names(tmp_path) == ["export"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failed_folder_leaves_the_old_one_and_no_temporary_one(tmp_path, error):
+    with atomic_folder(tmp_path / "export") as folder:
+        write_text(folder / "old.txt", "old")
+    with pytest.raises(error), atomic_folder(tmp_path / "export") as folder:
+        write_text(folder / "half.txt", "half")
+        raise error
+    assert names(tmp_path / "export") == ["old.txt"]
+    assert names(tmp_path) == ["export"]
+
+
+def test_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+    with atomic_folder(tmp_path / "export") as folder:
+        write_text(folder / "old.txt", "old")
+    rename = os.rename
+
+    def refuse_new(source, target):
+        if Path(target).name == "export" and not str(source).endswith(".old"):
+            raise PermissionError
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse_new)
+    with pytest.raises(PermissionError), atomic_folder(tmp_path / "export") as folder:
+        write_text(folder / "new.txt", "new")
+    assert names(tmp_path / "export") == ["old.txt"]
+    assert names(tmp_path) == ["export"]
+
+
+def test_folder_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with atomic_folder(tmp_path / "link") as folder:
+        write_text(folder / "new.txt", "new")
+    assert names(tmp_path / "real") == ["new.txt"]
+    assert names(tmp_path) == ["link", "real"]
+
+
+def test_file_in_the_place_of_a_folder_is_left_alone(tmp_path):
+    write_text(tmp_path / "export", "a file")
+    with pytest.raises(UserError, match="is a file"), atomic_folder(tmp_path / "export"):
+        pass
+    assert (tmp_path / "export").read_text() == "a file"
+    assert names(tmp_path) == ["export"]

@@ -1,0 +1,52 @@
+import importlib.metadata
+
+import numpy as np
+import pytest
+
+from kuzushiji_tf.datasets import kanjivg
+from kuzushiji_tf.errors import UserError
+
+
+def test_strokes_come_in_writing_order_and_in_the_unit_box():
+    strokes = kanjivg.load_strokes("二川")
+    assert [len(strokes[character]) for character in "二川"] == [2, 3]
+    upper, lower = strokes["二"]
+    assert upper[:, 1].max() < lower[:, 1].min(), "y points down"
+    assert np.ptp(upper[:, 0]) < np.ptp(lower[:, 0])
+    starts = [stroke[0, 0] for stroke in strokes["川"]]
+    assert starts == sorted(starts)
+    for stroke in (*strokes["二"], *strokes["川"]):
+        assert stroke.dtype == np.float32 and 0 <= stroke.min() <= stroke.max() <= 1
+
+
+def test_curves_are_followed_closely():
+    stroke = kanjivg.path_to_stroke("M0,54.5c0,-30.1,24.4,-54.5,54.5,-54.5")
+    radius = np.linalg.norm(stroke - 0.5, axis=1)
+    np.testing.assert_allclose(radius, 0.5, atol=2e-3)
+    np.testing.assert_allclose(stroke[[0, -1]], [(0, 0.5), (0.5, 0)], atol=1e-6)
+
+
+def test_an_unknown_character_is_refused():
+    assert kanjivg.has_strokes("あ") and not kanjivg.has_strokes("☃") and not kanjivg.has_strokes("あい")
+    for character in ("☃", "あい", ""):
+        with pytest.raises(UserError, match="KanjiVG has no strokes"):
+            kanjivg.load_strokes([character])
+
+
+@pytest.mark.parametrize("path", ["", "hello", "M1,1 L5,5 M7,7 L9,9"])
+def test_what_is_not_one_line_is_refused(path):
+    with pytest.raises(UserError, match="SVG path"):
+        kanjivg.path_to_stroke(path)
+
+
+def test_a_missing_package_is_refused_with_the_command_that_installs_it(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "files", missing)
+    kanjivg._files.cache_clear()
+    try:
+        with pytest.raises(UserError, match="pip install kanjivg"):
+            kanjivg.has_strokes("あ")
+    finally:
+        kanjivg._files.cache_clear()

@@ -1,0 +1,149 @@
+"""Validation is carved from the training images: by class, by group, the same every time."""
+
+import numpy as np
+import pytest
+
+from kuzushiji_tf.datasets.core import CharacterDataset
+from kuzushiji_tf.datasets.splits import validation_rows
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.labels import Labels
+
+
+def dataset_of(labels: np.ndarray, groups: np.ndarray | None = None, split: str = "train") -> CharacterDataset:
+    labels = np.asarray(labels, np.int32)
+    classes = Labels(tuple(chr(0x4E00 + index) for index in range(int(labels.max(initial=0)) + 1)))
+    images = np.zeros((len(labels), 8, 8), np.uint8)
+    return CharacterDataset(
+        "toy",
+        split,
+        images,
+        labels,
+        classes,
+        "none",
+        "nobody",
+        None if groups is None else np.asarray(groups, np.int32),
+    )
+
+
+def shuffled(labels: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(5).permutation(labels)
+
+
+def long_tailed() -> np.ndarray:
+    """2,000 classes, most with one to nine images."""
+    return shuffled(np.repeat(np.arange(2000), np.random.default_rng(6).zipf(1.5, 2000).clip(max=500)))
+
+
+def writers(count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each writer wrote each character once."""
+    return np.tile(np.arange(classes), count), np.repeat(np.arange(count), classes)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.05, 0.5, 0.99])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_rows_are_sorted_disjoint_and_together_every_row(fraction, grouped):
+    labels, groups = writers(200, 10)
+    train, validation = validation_rows(dataset_of(labels, groups if grouped else None), fraction, seed=0)
+    assert train.dtype == validation.dtype == np.int64
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(validation) > 0).all()
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, validation])), np.arange(2000))
+    assert len(validation) == round(2000 * fraction)
+
+
+def test_each_class_gives_its_fraction_to_within_one_image():
+    labels = long_tailed()
+    _, validation = validation_rows(dataset_of(labels), 0.1, seed=3)
+    taken = np.bincount(labels[validation], minlength=2000)
+    assert np.abs(taken - np.bincount(labels) * 0.1).max() <= 1
+
+
+def test_many_small_classes_together_still_give_the_fraction():
+    labels = long_tailed()
+    _, validation = validation_rows(dataset_of(labels), 0.05, seed=3)
+    assert len(validation) == round(len(labels) * 0.05)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.9, 0.999])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_every_class_keeps_a_training_image(fraction, grouped):
+    labels = long_tailed()
+    groups = np.random.default_rng(7).integers(0, 3000, len(labels)) if grouped else None
+    train, validation = validation_rows(dataset_of(labels, groups), fraction, seed=0)
+    assert np.bincount(labels[train], minlength=2000).min() >= 1
+    assert len(validation)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_rows_depend_on_the_seed_alone(grouped):
+    labels, groups = writers(100, 10)
+    dataset = dataset_of(labels, groups if grouped else None)
+    first, again, other = (validation_rows(dataset, 0.2, seed)[1] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_chosen_rows_never_change():
+    """Figures of earlier runs stay comparable: these rows were drawn when the function was written."""
+    _, validation = validation_rows(dataset_of(np.arange(100) % 10), 0.1, seed=0)
+    assert validation.tolist() == [21, 23, 40, 46, 47, 48, 75, 84, 92, 99]
+
+
+def test_images_are_drawn_from_all_over_the_data_set():
+    _, validation = validation_rows(dataset_of(np.zeros(10_000)), 0.1, seed=0)
+    assert np.histogram(validation, bins=10, range=(0, 10_000))[0].min() > 70
+
+
+def test_no_group_is_on_both_sides():
+    labels, groups = writers(50, 46)
+    train, validation = validation_rows(dataset_of(labels, groups), 0.1, seed=0)
+    assert set(groups[train]).isdisjoint(groups[validation])
+    assert len(set(groups[validation])) == 5
+
+
+def test_uneven_groups_come_near_the_fraction():
+    generator = np.random.default_rng(8)
+    sizes = generator.integers(5, 400, 60)
+    groups = np.repeat(np.arange(60), sizes)
+    labels = generator.integers(0, 10, len(groups))
+    _, validation = validation_rows(dataset_of(labels, groups), 0.2, seed=0)
+    share = np.bincount(labels[validation], minlength=10) / np.bincount(labels)
+    assert 0.15 < share.min() <= share.max() < 0.25
+
+
+def test_groups_larger_than_asked_for_give_one_group():
+    labels, groups = writers(4, 10)
+    _, validation = validation_rows(dataset_of(labels, groups), 0.05, seed=0)
+    assert len(set(groups[validation])) == 1
+
+
+def test_group_that_alone_has_a_class_stays_in_training():
+    labels, groups = writers(10, 5)
+    labels[groups == 3] = 5
+    for seed in range(20):
+        train, _ = validation_rows(dataset_of(labels, groups), 0.3, seed)
+        assert 3 in groups[train]
+
+
+def test_tiny_fraction_still_gives_an_image():
+    _, validation = validation_rows(dataset_of(np.arange(30) % 10), 0.001, seed=0)
+    assert len(validation) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups"), [(np.arange(10), None), (np.zeros(10), np.zeros(10)), ([], None), ([], [])]
+)
+def test_data_set_that_can_spare_nothing_is_refused_in_one_sentence(labels, groups):
+    with pytest.raises(UserError, match="set validation_fraction to 0"):
+        validation_rows(dataset_of(labels, groups), 0.5, seed=0)
+
+
+def test_test_split_is_never_used_for_validation():
+    with pytest.raises(UserError, match="not from 'test'"):
+        validation_rows(dataset_of(np.zeros(10), split="test"), 0.1, seed=0)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 2, float("nan")])
+def test_fraction_out_of_range_is_refused(fraction):
+    with pytest.raises(UserError, match="0 <= value < 1"):
+        validation_rows(dataset_of(np.zeros(10)), fraction, seed=0)

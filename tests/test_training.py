@@ -1,0 +1,216 @@
+"""Training: what is left on disk, what a resumed run equals, what is refused."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from kuzushiji_tf import training
+from kuzushiji_tf.config import ImageAugmentation, TrainingConfig
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.workdirs import WorkDirectory, claimed
+from tests.making import CHARACTERS, random_dataset
+
+QUICK = TrainingConfig(
+    dataset="kmnist",
+    model="simple_cnn",
+    epochs=4,
+    batch_size=50,
+    validation_fraction=0.2,
+    optimizer="adamw",
+    learning_rate=2e-3,
+    warmup_epochs=0.0,
+    augmentation=ImageAugmentation(rotation_range=5),
+)
+
+
+@pytest.fixture(autouse=True)
+def small_learnable_data(monkeypatch):
+    monkeypatch.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True))
+
+
+def weights(workdir):
+    return keras.models.load_model(workdir.final).get_weights()
+
+
+def history(workdir):
+    with open(workdir.history_file, encoding="utf-8", newline="") as stream:
+        timed = ("images_per_second", "seconds")
+        return [{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(stream)]
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Behaves as Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self._epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._epoch == self._epochs and batch == 1:
+            raise KeyboardInterrupt
+
+
+def interrupted(monkeypatch, config, path, epochs):
+    progress = training.Progress
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "Progress", lambda *_: StopAfter(epochs))
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config, path)
+    assert training.Progress is progress
+    return WorkDirectory(path)
+
+
+def test_training_learns_and_leaves_a_complete_work_directory(tmp_path):
+    workdir = training.train(QUICK, tmp_path / "run")
+    for part in (workdir.history_file, workdir.labels_file, workdir.best, workdir.final, workdir.checkpoint):
+        assert part.stat().st_size > 0
+    assert workdir.labels == CHARACTERS
+    assert workdir.config == QUICK
+    rows = history(workdir)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[-1]["val_accuracy"]) > 0.9
+    assert workdir.description["data"]["content_hash"] == random_dataset(250, learnable=True).content_hash
+    assert workdir.description["result"]["last_epoch"]["epoch"] == 4
+    assert list((workdir.tensorboard / "pictures").iterdir())
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path):
+    config = replace(QUICK, epochs=1)
+    some, same = (weights(training.train(config, tmp_path / name)) for name in ("a", "b"))
+    other = weights(training.train(replace(config, seed=1), tmp_path / "c"))
+    assert all(np.array_equal(x, y) for x, y in zip(some, same, strict=True))
+    assert not np.array_equal(some[0], other[0])
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"schedule": "cosine"},
+        {"schedule": "plateau", "plateau_patience": 1, "learning_rate": 0.03, "early_stopping_patience": 3},
+        {"optimizer": "sgd", "learning_rate": 0.05, "ema_decay": 0.9},
+    ],
+    ids=["cosine", "plateau and early stopping", "ema"],
+)
+def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, knobs):
+    """Dropout, augmentation, order, learning rate and the callbacks' patience all go on where they were."""
+    config = replace(QUICK, **knobs)
+    whole = training.train(config, tmp_path / "whole")
+    workdir = interrupted(monkeypatch, config, tmp_path / "stopped", epochs=2)
+    resumed = training.train(config, workdir.path, resume=True)
+    assert history(resumed) == history(whole)
+    assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_interrupted_run_leaves_a_usable_checkpoint(tmp_path, monkeypatch, epochs):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs)
+    model = keras.models.load_model(workdir.checkpoint)
+    assert int(model.optimizer.iterations) == epochs * 4
+    assert "result" not in workdir.description
+
+
+def test_exponential_moving_average_is_what_is_saved_and_validated(tmp_path):
+    config = replace(QUICK, epochs=3, ema_decay=0.8)
+    workdir = training.train(config, tmp_path / "run")
+    final, last = keras.models.load_model(workdir.final), keras.models.load_model(workdir.checkpoint)
+    assert not np.allclose(final.get_weights()[0], last.get_weights()[0], atol=1e-6)
+    averages = last.optimizer._model_variables_moving_average
+    np.testing.assert_allclose(final.get_weights()[0], averages[0].numpy(), atol=1e-6)
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path):
+    config = replace(QUICK, epochs=12, schedule="constant", learning_rate=0.3, early_stopping_patience=1)
+    workdir = training.train(config, tmp_path / "run")
+    assert len(history(workdir)) < 12
+    assert workdir.final.read_bytes() == workdir.best.read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_runs_are_saved_as_plain_float32(tmp_path, precision):
+    workdir = training.train(replace(QUICK, epochs=1, precision=precision), tmp_path / "run")
+    for file in (workdir.final, workdir.best):
+        assert {layer.compute_dtype for layer in keras.models.load_model(file).layers} == {"float32"}
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_in_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"loss became nan in epoch \d+.*lower --learning-rate"):
+        training.train(replace(QUICK, learning_rate=1e20, schedule="constant"), tmp_path / "run")
+    assert not WorkDirectory(tmp_path / "run").final.exists()
+
+
+def test_a_finished_run_is_not_overwritten_unless_asked(tmp_path):
+    config = replace(QUICK, epochs=1)
+    workdir = training.train(config, tmp_path / "run")
+    before = workdir.final.read_bytes()
+    with pytest.raises(UserError, match="already holds a run"):
+        training.train(config, workdir.path)
+    with pytest.raises(UserError, match="is finished"):
+        training.train(config, workdir.path, resume=True)
+    assert workdir.final.read_bytes() == before
+    training.train(replace(config, seed=9), workdir.path, overwrite=True)
+    assert workdir.final.read_bytes() != before
+
+
+def test_foreign_files_are_refused_and_survive_even_overwriting(tmp_path):
+    (tmp_path / "thesis.txt").write_text("three years of work")
+    with pytest.raises(UserError, match="other files"):
+        training.train(replace(QUICK, epochs=1), tmp_path)
+    training.train(replace(QUICK, epochs=1), tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+
+
+def test_a_work_directory_in_use_is_refused(tmp_path):
+    claim = claimed(tmp_path / "run", QUICK, overwrite=False, resume=False)
+    with claim, pytest.raises(UserError, match="in use by another run"):
+        training.train(QUICK, tmp_path / "run", overwrite=True)
+
+
+def test_a_run_is_resumed_only_with_its_own_knobs(tmp_path, monkeypatch):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
+    with pytest.raises(UserError, match="batch_size = 50, not 40"):
+        training.train(replace(QUICK, batch_size=40), workdir.path, resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path, monkeypatch):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
+    workdir.checkpoint.write_bytes(workdir.checkpoint.read_bytes()[:1000])
+    with pytest.raises(UserError, match="is damaged"):
+        training.train(QUICK, workdir.path, resume=True)
+
+
+RUN_AND_WAIT = """
+import sys
+from pathlib import Path
+from tests import test_training as t
+t.training.load_dataset = lambda *_: t.random_dataset(250, learnable=True)
+t.training.train(t.replace(t.QUICK, epochs=1000), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+def test_a_killed_process_loses_at_most_one_epoch(tmp_path, number):
+    process = subprocess.Popen([sys.executable, "-c", RUN_AND_WAIT, str(tmp_path / "run")], stderr=subprocess.DEVNULL)
+    workdir = WorkDirectory(tmp_path / "run")
+    deadline = time.monotonic() + 120
+    while not (workdir.history_file.exists() and len(history(workdir)) >= 3):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    process.wait(60)
+    done = len(history(workdir))
+    model, epochs, _ = training.load_checkpoint(workdir.checkpoint)
+    assert epochs >= done - 1 >= 2
+    assert int(model.optimizer.iterations) == 4 * epochs
+    assert json.loads(workdir.config_file.read_text())["config"]["epochs"] == 1000

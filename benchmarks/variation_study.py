@@ -4,7 +4,17 @@
 
 The kanji (of 2 to 5 strokes) serve for development: the hiragana drawn by the same person stay an untouched test set.
 Each setting trains the same small network on the same classes; the table gives, on the drawings of the person, with a
-thin, a medium and a thick pen: top-1, top-5 and the mean negative log-likelihood.
+thin, a medium and a thick pen: top-1, top-5 and the mean negative log-likelihood. Measured (seed 0, 228 kanji):
+
+    setting                    top-1   top-5    loss
+    default                   0.9851  1.0000  0.0457
+    half                      0.9404  0.9959  0.2042
+    one and a half            0.9743  0.9973  0.1140
+    pen width alone           0.6152  0.8442  1.9323
+    no soft ink               0.9837  1.0000  0.0662
+    no haste, hooks, joins    0.9878  1.0000  0.0423
+
+The last differs from the default by 2 of 738 drawings: this neat writer does not show what hasty ones need.
 """
 
 import argparse

@@ -34,28 +34,34 @@ def save_checkpoint(model: keras.Model, path: Path, epoch: int, watchers: list[k
         model.save(temporary)
 
 
-def load_checkpoint(path: Path) -> tuple[keras.Model, int, list[dict[str, Any]]]:
-    """Restore what `save_checkpoint` saved.
+def load_checkpoint(path: Path, model: keras.Model) -> tuple[int, list[dict[str, Any]]]:
+    """Restore what `save_checkpoint` saved into a newly compiled model of the same config.
+
+    Only values are taken from the file: a loaded optimizer would have forgotten which weights do not decay.
 
     Returns:
-        The compiled model, the number of finished epochs, and the state of each watching callback.
+        The number of finished epochs, and the state of each watching callback.
 
     Raises:
         UserError: the checkpoint is damaged.
     """
     try:
-        model = keras.models.load_model(path)
+        saved = keras.models.load_model(path)
         states = json.loads(_state_file(path).read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"The checkpoint {path} is damaged ({error}); start again with --overwrite.") from None
-    iterations = int(model.optimizer.iterations)
+    iterations = int(saved.optimizer.iterations)
     fitting = [(int(epoch), state) for epoch, state in states.items() if state["iterations"] == iterations]
     if not fitting:
         raise UserError(f"The checkpoint {path} and its state do not fit together; start again with --overwrite.")
     epoch, state = fitting[-1]
+    model.set_weights(saved.get_weights())
+    model.optimizer.build(model.trainable_variables)
+    for variable, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
+        variable.assign(value)
     for variable, value in zip(_seed_variables(model), state["seeds"], strict=True):
         variable.assign(np.asarray(value, variable.dtype))
-    return model, epoch, state["watchers"]
+    return epoch, state["watchers"]
 
 
 def save_for_use(model: keras.Model, path: Path) -> None:

@@ -30,6 +30,9 @@ EXPORTED_FILES = {
 DRAWN_DATASETS = ("kana", "katakana", "hiragana+katakana")
 
 
+NORMALIZATIONS = ("none", "ink-box")
+
+
 @dataclass(frozen=True, eq=False)
 class Predictor:
     """A recogniser that is ready to run.
@@ -102,12 +105,15 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / CARD
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        if not {"files", "input"} <= card.keys() or not {"shape", "normalization"} <= card["input"].keys():
-            raise ValueError
+        is_card = card["input"]["normalization"] in NORMALIZATIONS and all(
+            isinstance(figures, dict) for figures in card["files"].values()
+        )
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"{folder} is no exported folder: it has no {CARD}.") from None
-    except (ValueError, AttributeError, TypeError):
-        raise UserError(f"{path} is not the card of an exported recogniser; export it again.") from None
+    except (ValueError, LookupError, AttributeError, TypeError):
+        is_card = False
+    if not is_card:
+        raise UserError(f"{path} is not the card of an exported recogniser; export it again.")
     return card
 
 

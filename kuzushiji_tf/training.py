@@ -85,10 +85,9 @@ def _fit(
     validation = ordered_batches(dataset, held_out, config.batch_size) if len(held_out) else None
     finished, restored = 0, None
     with make_strategy(devices).scope():
+        model = compiled_model(config, dataset.image_size, len(dataset.classes), plan.steps_per_epoch)
         if workdir.checkpoint.exists():
-            model, finished, restored = load_checkpoint(workdir.checkpoint)
-        else:
-            model = compiled_model(config, dataset.image_size, len(dataset.classes), plan.steps_per_epoch)
+            finished, restored = load_checkpoint(workdir.checkpoint, model)
     batches = training_batches(dataset, rows, plan, config.augmentation, finished * plan.steps_per_epoch)
     watchers = _watchers(config, workdir)
     history = History(workdir.history_file, finished)

@@ -94,7 +94,8 @@ def measure_files(
             if name == "test" and file in BOUNDS:
                 figures[file] |= compare(file, found, expected)
         if path.suffix == ".tflite":
-            figures[file]["latency_ms"] = LiteRTModel(path).latency_ms(test_sets["test"].dataset.images, LATENCY_RUNS)
+            latency = LiteRTModel(path).latency_ms(test_sets["test"].dataset.images, LATENCY_RUNS)
+            figures[file]["latency_ms"] = round(latency, 4)
     return figures
 
 

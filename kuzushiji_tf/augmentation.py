@@ -70,16 +70,8 @@ def augment(
     Returns:
         float32 of the images' shape, 0..255.
     """
-    # The backends' affine transform wraps with the size as period; SciPy, and so ImageDataGenerator, with one less.
-    if augmentation.elastic or (augmentation.fill_mode == "wrap" and _moves(augmentation)):
-        images = _warp(images, parameters, augmentation)
-    elif _moves(augmentation):
-        images = ops.image.affine_transform(
-            images,
-            _affine_coefficients(parameters, tuple(images.shape[1:3])),
-            fill_mode=augmentation.fill_mode,
-            fill_value=augmentation.cval,
-        )
+    if _moves(augmentation):
+        images = _moved(images, parameters, augmentation)
     if augmentation.brightness_range is not None:
         images = ops.clip(images * parameters["brightness"][:, None, None, None], 0.0, 255.0)
     if augmentation.noise:
@@ -94,13 +86,12 @@ def _pixels(value: float, size: int) -> float:
 
 
 def _moves(augmentation: ImageAugmentation) -> bool:
-    return any(
-        getattr(augmentation, f"{name}_range") for name in ("rotation", "width_shift", "height_shift", "shear", "zoom")
-    )
+    names = ("rotation_range", "width_shift_range", "height_shift_range", "shear_range", "zoom_range", "elastic")
+    return any(getattr(augmentation, name) for name in names)
 
 
 def _affine_coefficients(parameters: dict[str, keras.KerasTensor], image_size: tuple[int, int]) -> keras.KerasTensor:
-    """Return `[batch, 8]`: output pixel (x, y) takes its value from (c0 x + c1 y + c2, c3 x + c4 y + c5).
+    """Return `[6, batch, 1, 1]`: output pixel (x, y) takes its value from (c0 x + c1 y + c2, c3 x + c4 y + c5).
 
     The order is ImageDataGenerator's: rotation, then shift, shear and zoom, about the image's center.
     """
@@ -113,23 +104,22 @@ def _affine_coefficients(parameters: dict[str, keras.KerasTensor], image_size: t
     shift_y = sine * parameters["shift_x"] + cosine * parameters["shift_y"]
     offset_x = shift_x + center_x - xx * center_x - xy * center_y
     offset_y = shift_y + center_y - yx * center_x - yy * center_y
-    zero = ops.zeros_like(xx)
-    return ops.stack([xx, xy, offset_x, yx, yy, offset_y, zero, zero], axis=1)
+    return ops.stack([xx, xy, offset_x, yx, yy, offset_y])[..., None, None]
 
 
-def _warp(
+def _moved(
     images: keras.KerasTensor, parameters: dict[str, keras.KerasTensor], augmentation: ImageAugmentation
 ) -> keras.KerasTensor:
-    """Bend and move in one bilinear lookup: affine source coordinates plus a Bezier patch of displacements."""
+    """Move and bend in one bilinear lookup: affine source coordinates plus a Bezier patch of displacements."""
     height, width = images.shape[1:3]
-    rows, columns = _bernstein(height), _bernstein(width)
-    bend = ops.einsum("hi,bijc->bhjc", rows, parameters["elastic"])
-    bend = ops.einsum("wj,bhjc->bhwc", columns, bend)
-    c = ops.reshape(ops.transpose(_affine_coefficients(parameters, (height, width))), (8, -1, 1, 1))
+    c = _affine_coefficients(parameters, (height, width))
     x = np.arange(width, dtype=np.float32)[None, None, :]
     y = np.arange(height, dtype=np.float32)[None, :, None]
-    source_x = c[0] * x + c[1] * y + c[2] + bend[..., 0]
-    source_y = c[3] * x + c[4] * y + c[5] + bend[..., 1]
+    source_x, source_y = c[0] * x + c[1] * y + c[2], c[3] * x + c[4] * y + c[5]
+    if augmentation.elastic:
+        bend = ops.einsum("hi,bijc->bhjc", _bernstein(height), parameters["elastic"])
+        bend = ops.einsum("wj,bhjc->bhwc", _bernstein(width), bend)
+        source_x, source_y = source_x + bend[..., 0], source_y + bend[..., 1]
     return _bilinear(images, source_y, source_x, augmentation)
 
 

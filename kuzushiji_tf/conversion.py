@@ -1,7 +1,5 @@
 """A Keras model -> the files that phones, pages and servers run: SavedModel and `.tflite`."""
 
-import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.normalization import fit_image
+from kuzushiji_tf.quiet import native_notes_hidden
 
 _GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in `normalization.to_ink`
 
@@ -53,7 +52,7 @@ def write_saved_model(model: keras.Model, folder: Path, box: bool) -> None:
         ("normalized", recognize_normalized, [None, size, size, 1], tf.float32),
     ):
         archive.add_endpoint(name, function, [tf.TensorSpec(shape, dtype, name="image")])
-    with _quiet():
+    with native_notes_hidden():
         archive.write_out(folder, verbose=False)
 
 
@@ -136,26 +135,12 @@ def _converter(
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serving_default", lambda image: {"probabilities": call(image)}, [spec])
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, native_notes_hidden(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the quantization debugger warns about the interpreter that it uses itself
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         yield converter
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep off the screen what the converter's C++ parts write to the process's own error stream."""
-    sys.stderr.flush()
-    screen = os.dup(2)
-    with tempfile.TemporaryFile() as notes, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the quantization debugger warns about the interpreter that it uses itself
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)
 
 
 def _to_gray(images: tf.Tensor) -> tf.Tensor:

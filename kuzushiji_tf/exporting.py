@@ -11,15 +11,14 @@ import numpy as np
 
 from kuzushiji_tf import conversion
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
-from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.datasets.registry import LoadOptions, ink_of
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.evaluation import match_classes
 from kuzushiji_tf.files import atomic_folder, write_json
 from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.model_card import TestSet, describe_run, make_card
+from kuzushiji_tf.model_card import EvaluationSet, describe_run, make_card
 from kuzushiji_tf.predictors import (
     CARD,
-    DRAWN_DATASETS,
     EXPORTED_FILES,
     LABELS,
     load_keras,
@@ -69,7 +68,7 @@ def export_run(
     few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))
     report(f"loading {config.dataset}")
     test_sets = {"test": _limited(load_dataset(config.dataset, "test", options), test_limit)}
-    if config.dataset in DRAWN_DATASETS:
+    if ink_of(config.dataset) == "synthetic":
         test_sets |= _real_pen(predictor.labels, predictor.image_size, data_dir)
     return export_model(
         load_keras(predictor.path),
@@ -91,7 +90,7 @@ def export_model(
     output: Path,
     *,
     representative_images: np.ndarray,
-    test_sets: dict[str, TestSet],
+    test_sets: dict[str, EvaluationSet],
     about: dict[str, Any] | None = None,
     normalization: str = "none",
     dynamic_size: bool = False,
@@ -108,11 +107,11 @@ def export_model(
         dynamic_size, overwrite, report: as `export_run`.
 
     Raises:
-        UserError: the output holds something else, the classes do not fit, the images are not square, or a file
-            differs from the Keras model by more than its bound; then nothing is left behind.
+        UserError: the output holds something else, the model, labels and test images do not fit, the images are not
+            square, or a file differs from the Keras model by more than its bound; then nothing is left behind.
     """
     check_output(output, overwrite)
-    _check_model(model, labels)
+    _check_model(model, labels, test_sets["test"].dataset)
     model = with_probabilities(model)
     with atomic_folder(output.resolve()) as folder:
         _write_files(model, folder, representative_images, normalization == "ink-box", dynamic_size, report)
@@ -154,12 +153,17 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise UserError(f"{output} already holds an exported recogniser; choose another --output, or pass --overwrite.")
 
 
-def _check_model(model: keras.Model, labels: Labels) -> None:
+def _check_model(model: keras.Model, labels: Labels, test: CharacterDataset) -> None:
     height, width = model.inputs[0].shape[1:3]
     if height != width:
         raise UserError(f"The model takes images of {height} x {width} pixels; only square ones can be exported.")
     if model.outputs[0].shape[1] != len(labels):
         raise UserError(f"The model tells {model.outputs[0].shape[1]} classes apart, but {len(labels)} are named.")
+    if test.classes != labels or test.image_size != (height, width):
+        raise UserError(
+            f"The {test.split} split of {test.name} has other classes or another image size than the model: "
+            "its files changed after the training, so train again."
+        )
 
 
 def _write_files(
@@ -182,16 +186,16 @@ def _write_files(
         conversion.builtin_operators(path)
 
 
-def _limited(dataset: CharacterDataset, limit: int | None) -> TestSet:
+def _limited(dataset: CharacterDataset, limit: int | None) -> EvaluationSet:
     if limit is None or limit >= len(dataset):
-        return TestSet(dataset, dataset.content_hash)
+        return EvaluationSet(dataset, dataset.content_hash)
     if limit < 1:
         raise UserError(f"The number of test images is {limit}; it must be at least 1.")
     rows = np.linspace(0, len(dataset) - 1, limit).astype(np.int64)
-    return TestSet(dataset.select(rows), dataset.content_hash, len(dataset) - limit, "the test was limited")
+    return EvaluationSet(dataset.select(rows), dataset.content_hash, len(dataset) - limit, "the test was limited")
 
 
-def _real_pen(labels: Labels, image_size: tuple[int, int], data_dir: Path | None) -> dict[str, TestSet]:
+def _real_pen(labels: Labels, image_size: tuple[int, int], data_dir: Path | None) -> dict[str, EvaluationSet]:
     """Return the test set of people's own pen strokes, where its file is at hand."""
     try:
         dataset = load_dataset("tomoe", "test", LoadOptions(data_dir, image_size[0]))
@@ -199,4 +203,4 @@ def _real_pen(labels: Labels, image_size: tuple[int, int], data_dir: Path | None
         return {}
     matched, _, left_out = match_classes(dataset, labels)
     reason = f"{len(left_out)} characters are not among the classes"
-    return {"real_pen": TestSet(matched, dataset.content_hash, left_out.total(), reason)}
+    return {"real_pen": EvaluationSet(matched, dataset.content_hash, left_out.total(), reason)}

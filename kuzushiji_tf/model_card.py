@@ -10,8 +10,9 @@ from typing import Any
 
 from kuzushiji_tf import __version__
 from kuzushiji_tf.datasets import CharacterDataset
+from kuzushiji_tf.datasets.registry import ink_of
 from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.predictors import DRAWN_DATASETS, LABELS, content_sha256
+from kuzushiji_tf.predictors import LABELS, content_sha256
 from kuzushiji_tf.workdirs import WorkDirectory
 
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy")
@@ -22,7 +23,7 @@ SYNTHETIC_NOTE = (
 
 
 @dataclass(frozen=True)
-class TestSet:
+class EvaluationSet:
     """The images that an export is measured on, and what stands about them in the card.
 
     Attributes:
@@ -40,7 +41,7 @@ class TestSet:
     @property
     def is_synthetic(self) -> bool:
         """Whether a program drew the images."""
-        return self.dataset.name in DRAWN_DATASETS
+        return ink_of(self.dataset.name) == "synthetic"
 
     def describe(self) -> dict[str, Any]:
         """Return the card's entry."""
@@ -77,7 +78,7 @@ def make_card(
     image_size: tuple[int, int],
     normalization: str,
     files: dict[str, dict[str, Any]],
-    test_sets: dict[str, TestSet],
+    test_sets: dict[str, EvaluationSet],
 ) -> dict[str, Any]:
     """Return the card as plain values, in the order in which a person reads it.
 

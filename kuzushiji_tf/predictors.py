@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kuzushiji_tf.datasets.registry import ink_of
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.litert import LiteRTModel
@@ -26,10 +27,6 @@ EXPORTED_FILES = {
     "keras": "model.keras",
     "saved_model": "saved_model",
 }
-# Data sets drawn from strokes: their images, and so any image given to their models, are normalised by the ink's box.
-DRAWN_DATASETS = ("kana", "katakana", "hiragana+katakana")
-
-
 NORMALIZATIONS = ("none", "ink-box")
 
 
@@ -221,7 +218,8 @@ def _in_exported_folder(folder: Path, file: str) -> _Located:
 
 
 def _normalization_of(workdir: WorkDirectory) -> str:
-    return "ink-box" if workdir.config.dataset in DRAWN_DATASETS else "none"
+    """Images drawn from strokes, and so any image given to their models, are normalised by the ink's box."""
+    return "none" if ink_of(workdir.config.dataset) == "scanned" else "ink-box"
 
 
 def _read_labels(found: _Located) -> Labels:

@@ -68,7 +68,7 @@ class Recognizer:
         ink = to_ink(image if isinstance(image, np.ndarray) else _read(image), polarity)
         if not ink.any():
             name = image if isinstance(image, str | Path) else "The image"
-            raise UserError(f"{name} shows no ink: it has one shade all over.")
+            raise UserError(f"{name} shows no ink that stands out from its background.")
         predictor = self.predictor
         fitted = fit_image(ink, predictor.image_size[0], box=predictor.normalization == "ink-box")
         probabilities = predictor.predict(np.rint(fitted).astype(np.uint8)[None])[0]
@@ -86,16 +86,16 @@ def _read(source: str | Path | Image.Image) -> np.ndarray:
         raise MissingFileError(f"There is no image {source}.")
     if Path(source).is_dir():
         raise UserError(f"{source} is a folder; name the images in it.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's notes on odd metadata, and on sizes where our own limit is lower
+        try:
             image = Image.open(source)
-    except Image.DecompressionBombError:
-        raise _too_large(str(source)) from None
-    except Exception as error:
-        raise _unreadable(str(source), error) from None
-    with image:
-        return _pixels(image, str(source))
+        except Image.DecompressionBombError:
+            raise _too_large(str(source)) from None
+        except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+            raise _unreadable(str(source), error) from None
+        with image:
+            return _pixels(image, str(source))
 
 
 def _pixels(image: Image.Image, name: str) -> np.ndarray:
@@ -104,7 +104,7 @@ def _pixels(image: Image.Image, name: str) -> np.ndarray:
     try:
         # Phones store their pictures on the side.
         image = _to_eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
+    except Exception as error:  # as above
         raise _unreadable(name, error) from None
     if max(image.size) > LONGEST_SIDE:
         image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.litert import LiteRTModel
-from kuzushiji_tf.model_card import TestSet, describe_file
+from kuzushiji_tf.model_card import EvaluationSet, describe_file
 from kuzushiji_tf.normalization import fit_image
 from kuzushiji_tf.predictors import BATCH_SIZE, EXPORTED_FILES, load_predictor
 
@@ -51,7 +51,7 @@ _NORMALIZING = (EXPORTED_FILES["saved_model"], DYNAMIC_FILE)
 
 
 def measure_files(
-    folder: Path, test_sets: dict[str, TestSet], box: bool, report: Callable[[str], None]
+    folder: Path, test_sets: dict[str, EvaluationSet], box: bool, report: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """Run each file of a folder over the test sets and return its figures, by its name.
 
@@ -128,7 +128,7 @@ def compare(file: str, found: np.ndarray, expected: np.ndarray) -> dict[str, flo
     }
 
 
-def _accuracy_key(name: str, test_set: TestSet) -> str:
+def _accuracy_key(name: str, test_set: EvaluationSet) -> str:
     if name != "test":
         return f"{name}_accuracy"
     return "synthetic_accuracy" if test_set.is_synthetic else "accuracy"

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.making import random_dataset
-from tests.tiny import SIZE, trained
+from tests.tiny import bars_dataset, trained
 
 
 @pytest.fixture(scope="session")
 def learned() -> tuple:
-    """A data set of ten random patterns and a Keras model (logits) that knows them."""
-    dataset = random_dataset(400, SIZE, learnable=True)
+    """A data set of ten easy classes and a Keras model (logits) that knows them."""
+    dataset = bars_dataset(400)
     return dataset, trained(dataset, epochs=4)
 
 
@@ -19,7 +18,7 @@ def learned() -> tuple:
 def exported(learned, tmp_path_factory) -> Path:
     """The exported folder of the model of `learned`; tests must not change it."""
     from kuzushiji_tf.exporting import export_model
-    from kuzushiji_tf.model_card import TestSet
+    from kuzushiji_tf.model_card import EvaluationSet
 
     dataset, model = learned
     folder = tmp_path_factory.mktemp("exported") / "patterns"
@@ -28,7 +27,7 @@ def exported(learned, tmp_path_factory) -> Path:
         dataset.classes,
         folder,
         representative_images=dataset.images[:50],
-        test_sets={"test": TestSet(dataset, dataset.content_hash)},
+        test_sets={"test": EvaluationSet(dataset, dataset.content_hash)},
         about={"name": "patterns"},
         dynamic_size=True,
     )

@@ -66,28 +66,25 @@ def legacy(image, theirs, **settings):
 
 
 @pytest.mark.parametrize("name", SAME_TRANSFORMS)
-@pytest.mark.parametrize("elastic", [0.0, 1e-9], ids=["affine path", "warp path"])
-def test_each_transform_equals_image_data_generators(name, elastic):
+def test_each_transform_equals_image_data_generators(name):
     ours, theirs = SAME_TRANSFORMS[name]
-    moved = applied(ImageAugmentation(**EVERYTHING_MOVES, elastic=elastic), ink(), **ours)
+    moved = applied(ImageAugmentation(**EVERYTHING_MOVES), ink(), **ours)
     expected = legacy(ink(), theirs, fill_mode="constant", cval=0.0)
     assert np.abs(expected - ink()).max() > 50
     np.testing.assert_allclose(moved, expected, atol=0.05)
 
 
 @pytest.mark.parametrize("fill_mode", ["nearest", "reflect", "wrap"])
-@pytest.mark.parametrize("elastic", [0.0, 1e-9], ids=["affine path", "warp path"])
-def test_fill_modes_equal_image_data_generators(fill_mode, elastic):
+def test_fill_modes_equal_image_data_generators(fill_mode):
     image = np.random.default_rng(1).integers(0, 256, (16, 16)).astype(np.float32)
-    augmentation = ImageAugmentation(**EVERYTHING_MOVES, elastic=elastic, fill_mode=fill_mode)
+    augmentation = ImageAugmentation(**EVERYTHING_MOVES, fill_mode=fill_mode)
     moved = applied(augmentation, image, shift_x=4.3, shift_y=-3.6)
     expected = ImageDataGenerator(fill_mode=fill_mode).apply_transform(image[..., None], {"tx": 4.3, "ty": -3.6})
     np.testing.assert_allclose(moved, expected[..., 0], atol=0.05)
 
 
-@pytest.mark.parametrize("elastic", [0.0, 1e-9], ids=["affine path", "warp path"])
-def test_constant_fill_puts_its_value_outside(elastic):
-    augmentation = ImageAugmentation(**EVERYTHING_MOVES, elastic=elastic, fill_mode="constant", cval=77.0)
+def test_constant_fill_puts_its_value_outside():
+    augmentation = ImageAugmentation(**EVERYTHING_MOVES, fill_mode="constant", cval=77.0)
     moved = applied(augmentation, np.full(SIZE, 200, np.float32), shift_x=6.0)
     np.testing.assert_allclose(moved[:, -6:], 77.0, atol=0.01)
     np.testing.assert_allclose(moved[:, :-7], 200.0, atol=0.01)
@@ -123,7 +120,7 @@ def test_elastic_moves_the_corner_by_its_control_point():
     image[3, 2] = 255
     elastic = np.zeros((1, 4, 4, 2))
     elastic[0, 0, 0] = (2, 3)  # the corner looks 2 to the right and 3 down
-    moved = applied(ImageAugmentation(elastic=0.1), image, elastic=elastic)
+    moved = applied(ImageAugmentation(elastic=0.1), image, elastic)
     assert moved[0, 0] == pytest.approx(255)
 
 

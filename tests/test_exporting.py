@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.exporting import check_output, choose_representative, export_model, export_run
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.litert import LiteRTModel
-from kuzushiji_tf.model_card import TestSet
+from kuzushiji_tf.model_card import EvaluationSet
 from kuzushiji_tf.normalization import fit_image
 from kuzushiji_tf.predictors import load_predictor, with_probabilities
 from tests.making import random_dataset
@@ -36,7 +35,7 @@ def only_float32(monkeypatch):
 
 
 def _export(model, dataset, output, **options):
-    test = {"test": TestSet(dataset, dataset.content_hash)}
+    test = {"test": EvaluationSet(dataset, dataset.content_hash)}
     options = {"representative_images": dataset.images[:20], "test_sets": test, **options}
     return export_model(model, dataset.classes, output, **options)
 
@@ -93,14 +92,14 @@ def test_int8_means_weights_and_activations_all_but_the_softmax(exported):
 def test_flex_and_custom_operators_are_refused(tmp_path):
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([4], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([4, 4], tf.float32)])
     def needs_flex(values):
-        return tf.math.lgamma(values)
+        return tf.linalg.inv(values)
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([needs_flex.get_concrete_function()])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     (tmp_path / "model.tflite").write_bytes(converter.convert())
-    with pytest.raises(UserError, match="needs the operator FlexLgamma"):
+    with pytest.raises(UserError, match="needs the operator FlexMatrixInverse"):
         conversion.builtin_operators(tmp_path / "model.tflite")
 
 
@@ -191,7 +190,7 @@ def test_other_peoples_files_are_never_replaced(tmp_path, exported):
     for name, message in (("file", "is a file"), ("thesis", "holds chapter.tex"), ("mixed", "holds notes.txt")):
         with pytest.raises(UserError, match=message):
             check_output(tmp_path / name, overwrite=True)
-    with pytest.raises(UserError, match="already holds an exported recogniser.*--overwrite"):
+    with pytest.raises(UserError, match=r"already holds an exported recogniser.*--overwrite"):
         check_output(exported, overwrite=False)
     check_output(exported, overwrite=True)
     check_output(tmp_path / "new" / "folder", overwrite=False)
@@ -205,10 +204,13 @@ def test_models_that_cannot_be_exported_are_refused_before_anything_is_written(l
     oblong = keras.Model(image, keras.layers.Dense(len(dataset.classes))(keras.layers.Flatten()(image)))
     with pytest.raises(UserError, match="8 x 12 pixels; only square"):
         _export(oblong, dataset, tmp_path / "out")
-    with pytest.raises(UserError, match="tells 10 classes apart, but 2 are named"):
-        _export(
-            model, replace(dataset.select(np.flatnonzero(dataset.labels < 2)), classes=Labels(("あ", "い"))), tmp_path
-        )
+    for names, message in (
+        ("あい", "tells 10 classes apart, but 2 are named"),
+        ("あいうえおかきくけこ", "has other classes"),
+    ):
+        with pytest.raises(UserError, match=message):
+            test = {"test": EvaluationSet(dataset, dataset.content_hash)}
+            export_model(model, Labels(tuple(names)), tmp_path, representative_images=dataset.images, test_sets=test)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -261,11 +263,21 @@ def test_figures_of_drawn_images_are_called_synthetic_and_real_pen_stands_beside
     assert card["input"]["normalization"] == "ink-box"
     assert (card["real_pen"]["dataset"], card["real_pen"]["synthetic"]) == ("tomoe", False)
     assert card["real_pen"]["images"] + card["real_pen"]["left_out"] > 3000
-    # The run's own export/ may be replaced without asking; any other exported folder may not.
-    export_run(run, run.export, test_limit=5)
-    export_run(run, run.export, test_limit=5)
+
+
+def test_the_runs_own_export_may_be_replaced_and_others_may_not(learned, exported, tmp_path, monkeypatch, only_float32):
+    monkeypatch.delenv("KUZUSHIJI_DATA", raising=False)
+    drawn = load_dataset("kana", "test", LoadOptions(per_class=1))
+    run = write_run(tmp_path / "run", tiny_model(len(drawn.classes), 32), drawn, per_class=1)
+    for limit in (5, 6):
+        card = export_run(run, run.export, test_limit=limit)
+        assert card["test"]["images"] == limit
+        assert "real_pen" not in card
+    assert json.loads((run.export / "model.json").read_text(encoding="utf-8"))["test"]["images"] == 6
     with pytest.raises(UserError, match="pass --overwrite"):
-        export_run(run, tmp_path / "out", test_limit=5)
+        export_run(run, exported)
+    with pytest.raises(UserError, match="number of test images is 0"):
+        export_run(run, tmp_path / "out", test_limit=0)
 
 
 def test_the_command_says_what_is_missing(tmp_path, capsys, learned):
@@ -276,14 +288,3 @@ def test_the_command_says_what_is_missing(tmp_path, capsys, learned):
     assert "nowhere is no folder" in capsys.readouterr().err
     with pytest.raises(MissingFileError, match=r"holds no best\.keras"):
         export_run(run, run.export, which="best")
-    with pytest.raises(UserError, match="number of test images is 0"):
-        export_run(
-            write_run(
-                tmp_path / "kana",
-                tiny_model(71, 32),
-                load_dataset("kana", "test", LoadOptions(per_class=1)),
-                per_class=1,
-            ),
-            tmp_path / "out",
-            test_limit=0,
-        )

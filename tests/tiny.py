@@ -8,6 +8,7 @@ from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.workdirs import WorkDirectory
+from tests.making import CHARACTERS
 
 SIZE = 12
 
@@ -35,6 +36,17 @@ def trained(dataset: CharacterDataset, epochs: int):
     model.compile(keras.optimizers.Adam(0.005), loss)
     model.fit(dataset.images[..., None].astype(np.float32), dataset.labels, batch_size=32, epochs=epochs, verbose=0)
     return model
+
+
+def bars_dataset(count: int, seed: int = 0) -> CharacterDataset:
+    """Return ten easy classes, white bars on black with a black margin, each image with a brightness of its own."""
+    random = np.random.default_rng(seed)
+    patterns = random.integers(0, 2, (len(CHARACTERS), 4, 4))
+    patterns[:, 0, 0] = 1
+    labels = random.integers(0, len(CHARACTERS), count).astype(np.int32)
+    bars = np.repeat(np.repeat(patterns[labels], 2, axis=1), 2, axis=2) * random.integers(150, 256, (count, 1, 1))
+    images = np.pad(bars, [(0, 0), (2, 2), (2, 2)]).astype(np.uint8)
+    return CharacterDataset("kmnist", "train", images, labels, CHARACTERS, "a licence", "a credit")
 
 
 def write_run(path: Path, model, dataset: CharacterDataset, **knobs) -> WorkDirectory:

@@ -56,7 +56,7 @@ def _parse(name: str, command: ModuleType, arguments: list[str]) -> Any:
     return tyro.cli(
         getattr(command, f"{name.capitalize()}Flags"),
         prog=f"kuzushiji-tf {name}",
-        description=COMMANDS[name].capitalize() + ".",
+        description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
         args=arguments,
         default=command.default_flags(arguments) if hasattr(command, "default_flags") else None,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import tyro
 
 from kuzushiji_tf.config import TrainingConfig, config_from_dict
-from kuzushiji_tf.datasets.registry import LoadOptions, load_dataset
+from kuzushiji_tf.datasets.registry import LoadOptions, ink_of, load_dataset
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.predictors import CARD, DRAWN_DATASETS, Predictor, load_predictor, read_card
+from kuzushiji_tf.predictors import CARD, Predictor, load_predictor, read_card
+from kuzushiji_tf.quiet import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
 
 REAL_PEN = "tomoe"
@@ -48,6 +49,7 @@ def run(flags: EvaluateFlags) -> None:
     if name is None:
         raise UserError(f"{target} does not say what it was trained on; name the data set with --dataset.")
     labels = Labels.read(flags.labels) if flags.labels else None
+    start_tensorflow()
     predictor = load_predictor(target, file=flags.file, labels=labels)
     dataset = load_dataset(name, flags.split, _load_options(flags, name, trained, predictor))
 
@@ -61,7 +63,7 @@ def run(flags: EvaluateFlags) -> None:
     result = evaluate(predictor, dataset, output, history)
     _print_scores(result, output)
     summary = _plain(result)
-    if name in DRAWN_DATASETS:
+    if ink_of(name) == "synthetic":
         beside = workdir.evaluation / f"{REAL_PEN}-test" if workdir and not flags.output else None
         real = _evaluate_real_pen(flags, predictor, beside)
         summary |= {f"{REAL_PEN}_{key}": value for key, value in _plain(real).items()}
@@ -80,7 +82,7 @@ def _trained(target: Path) -> TrainingConfig | None:
 
 def _load_options(flags: EvaluateFlags, name: str, trained: TrainingConfig | None, predictor: Predictor) -> LoadOptions:
     """Return how to load: strokes are drawn at the model's size, other images keep their own until they are resized."""
-    drawn = name in (*DRAWN_DATASETS, REAL_PEN)
+    drawn = ink_of(name) != "scanned"
     image_size = flags.image_size or (predictor.image_size[0] if drawn else None)
     knobs = {"per_class": trained.per_class, "seed": trained.seed} if trained and trained.dataset == name else {}
     return LoadOptions(data_dir=flags.data_dir, image_size=image_size, **knobs)

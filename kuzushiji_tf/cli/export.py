@@ -8,6 +8,7 @@ from typing import Any, Literal
 import tyro
 
 from kuzushiji_tf.errors import MissingFileError
+from kuzushiji_tf.quiet import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
 
 
@@ -37,6 +38,7 @@ def run(flags: ExportFlags) -> None:
     _ = workdir.description  # says at once, before TensorFlow is loaded, when this is no work directory
     output = flags.output or workdir.export
     print(f"exporting {workdir.path} to {output}", flush=True)
+    start_tensorflow()
     from kuzushiji_tf.exporting import export_run
 
     card = export_run(

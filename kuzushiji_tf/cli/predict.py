@@ -36,6 +36,8 @@ def run(flags: PredictFlags) -> None:
     """
     if not flags.images:
         raise UserError("Name at least one picture: python -m kuzushiji_tf predict IMAGE")
+    if flags.top_k < 1:
+        raise UserError(f"--top-k is {flags.top_k}; it must be at least 1.")
     from kuzushiji_tf.recognizer import Recognizer
 
     recognizer = Recognizer(flags.model or _default_model(), file=flags.file)

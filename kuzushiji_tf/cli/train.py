@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kuzushiji_tf.config import TrainingConfig, load_recipe
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.quiet import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path
 
 
@@ -49,9 +50,10 @@ def run(flags: TrainFlags) -> None:
     path = flags.workdir or next_path(flags.config)
     if flags.data_dir and not flags.data_dir.is_dir():
         raise MissingFileError(f"--data-dir {flags.data_dir} is no folder.")
+    print(f"training {flags.config.model} on {flags.config.dataset} in {path}", flush=True)
+    start_tensorflow()
     from kuzushiji_tf.training import train
 
-    print(f"training {flags.config.model} on {flags.config.dataset} in {path}", flush=True)
     try:
         workdir = train(flags.config, path, flags.data_dir, flags.overwrite, flags.resume)
     except KeyboardInterrupt:

@@ -20,6 +20,7 @@ from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.strokes import Strokes
 
 IMAGE_SIZE = 32
+TEST_PER_CLASS = 50  # synthetic figures deserve no more time than this
 HIRAGANA = (
     "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわをん"
     "がぎぐげござじずぜぞだぢづでどばびぶべぼぱぴぷぺぽ"
@@ -36,7 +37,8 @@ VARIANTS_FILE = files("kuzushiji_tf") / "data" / "stroke_variants.json"
 def load_hiragana(split: str, options: LoadOptions) -> CharacterDataset:
     """Draw the 71 hiragana (46, 20 voiced, 5 semi-voiced; no small ones: size is normalized away).
 
-    Images are uint8 `[71 * options.per_class, size, size]` with size `options.image_size` or 32, in class order.
+    Images are uint8 `[71 * options.per_class, size, size]` with size `options.image_size` or 32, in class order; the
+    test split has at most 50 of each class.
     Image `i` of a class depends on `options.seed`, the split and `i` alone.
 
     Raises:
@@ -128,6 +130,7 @@ def _moved(strokes: Strokes, source: Strokes, target: Strokes) -> Strokes:
 
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:
     size = options.image_size or IMAGE_SIZE
-    images = draw_characters(characters, options.per_class, options.seed, split, size)
-    labels = np.repeat(np.arange(len(characters), dtype=np.int32), options.per_class)
+    per_class = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
+    images = draw_characters(characters, per_class, options.seed, split, size)
+    labels = np.repeat(np.arange(len(characters), dtype=np.int32), per_class)
     return CharacterDataset(name, split, images, labels, Labels(tuple(characters)), LICENCE, CREDIT)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.errors import UserError, unknown_name
@@ -28,26 +29,41 @@ class LoadOptions:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """One registered data set; `loader` is `module:function`, imported when first asked for."""
+    """One registered data set.
+
+    Attributes:
+        loader: `module:function`, imported when first asked for.
+        splits: which of `train` and `test` there are.
+        description: one line.
+        ink: where the images come from: `scanned` from paper, drawn from strokes that people made with a `pen`, or
+            `synthetic`: drawn from strokes with a program's variation.
+    """
 
     loader: str
     splits: tuple[str, ...]
     description: str
+    ink: Literal["scanned", "pen", "synthetic"]
 
 
+_BOTH = ("train", "test")
 _ENTRIES = {
-    "kana": DatasetEntry("kana:load_hiragana", ("train", "test"), "hiragana drawn from KanjiVG strokes (no download)"),
-    "katakana": DatasetEntry("kana:load_katakana", ("train", "test"), "katakana drawn from KanjiVG strokes"),
-    "hiragana+katakana": DatasetEntry("kana:load_both", ("train", "test"), "both, drawn from KanjiVG strokes"),
-    "kmnist": DatasetEntry("kmnist:load_kmnist", ("train", "test"), "Kuzushiji-MNIST, 10 classes, 70,000 images"),
-    "k49": DatasetEntry("kmnist:load_k49", ("train", "test"), "Kuzushiji-49, 49 classes, 270,912 images"),
-    "tomoe": DatasetEntry("tomoe:load_tomoe", ("test",), "characters drawn by people with a pen, for tests only"),
+    "kana": DatasetEntry("kana:load_hiragana", _BOTH, "71 hiragana drawn from KanjiVG strokes", "synthetic"),
+    "katakana": DatasetEntry("kana:load_katakana", _BOTH, "71 katakana drawn from KanjiVG strokes", "synthetic"),
+    "hiragana+katakana": DatasetEntry("kana:load_both", _BOTH, "both, drawn from KanjiVG strokes", "synthetic"),
+    "kmnist": DatasetEntry("kmnist:load_kmnist", _BOTH, "Kuzushiji-MNIST: 10 classes, 70,000 images", "scanned"),
+    "k49": DatasetEntry("kmnist:load_k49", _BOTH, "Kuzushiji-49: 49 classes, 270,912 images", "scanned"),
+    "tomoe": DatasetEntry("tomoe:load_tomoe", ("test",), "characters that people drew with a pen", "pen"),
 }
 
 
 def dataset_names() -> list[str]:
     """Return the registered names, sorted."""
     return sorted(_ENTRIES)
+
+
+def ink_of(name: str) -> str:
+    """Return where a data set's images come from, as `DatasetEntry.ink`; `scanned` for a name not registered."""
+    return _ENTRIES[name].ink if name in _ENTRIES else "scanned"
 
 
 def load_dataset(name: str, split: str, options: LoadOptions | None = None) -> CharacterDataset:

@@ -47,18 +47,18 @@ class TrainingConfig:
     """One training run. The defaults train the kana recogniser in a few minutes on two cores."""
 
     dataset: str = "kana"  # a registered data set
-    per_class: int = 600  # images rendered for each class, for data sets drawn from strokes
+    per_class: int = 450  # images rendered for each class, for data sets drawn from strokes
     image_size: int | None = None  # pixels; None keeps the data set's own size
     validation_fraction: float = 0.05  # of each class of the training split; never of the test split
     model: str = "preact_resnet20"  # a registered model
     seed: int = 0  # of everything: weights, order, augmentation, dropout
-    epochs: int = 5
+    epochs: int = 3
     batch_size: int = 128  # over all devices together
     optimizer: Literal["sgd", "adamw", "adadelta"] = "sgd"  # sgd has Nesterov momentum 0.9
     learning_rate: float = 0.2  # the highest that the schedule reaches
     weight_decay: float = 5e-4  # decoupled: multiplied by the learning rate only
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup_epochs: float = 1.0  # linear, from 0; part of the epochs
+    warmup_epochs: float = 0.5  # linear, from 0; part of the epochs
     plateau_patience: int = 3  # epochs without a better validation loss before the rate falls (schedule = plateau)
     plateau_factor: float = 0.3  # what it is then multiplied by
     early_stopping_patience: int = 0  # epochs without a better validation loss before the run ends; 0: never

@@ -16,7 +16,7 @@ from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.distribution import make_strategy
 from kuzushiji_tf.files import atomic_path, write_json
-from kuzushiji_tf.models import build_model
+from kuzushiji_tf.models import build_model, require_model
 from kuzushiji_tf.pipeline import ordered_batches, training_batches
 from kuzushiji_tf.sampling import EpochPlan
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
@@ -47,6 +47,7 @@ def train(
         MissingFileError: the data set's files are not there.
         KeyboardInterrupt: the user stopped the run; the last finished epoch is in `checkpoints/last.keras`.
     """
+    require_model(config.model)
     options = LoadOptions(data_dir, config.image_size, config.per_class, config.seed)
     dataset = load_dataset(config.dataset, "train", options)
     rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)

@@ -21,6 +21,16 @@ def model_names() -> list[str]:
     return sorted(_BUILDERS)
 
 
+def require_model(name: str) -> None:
+    """Refuse a name that is not registered.
+
+    Raises:
+        UserError: with the nearest registered name.
+    """
+    if name not in _BUILDERS:
+        raise unknown_name("model", name, _BUILDERS)
+
+
 def build_model(
     name: str, image_size: tuple[int, int], classes: int, seed: int = 0, precision: str = "float32"
 ) -> keras.Model:
@@ -36,8 +46,7 @@ def build_model(
     Raises:
         UserError: an unknown name, fewer than two classes, or an image smaller than 8 pixels.
     """
-    if name not in _BUILDERS:
-        raise unknown_name("model", name, _BUILDERS)
+    require_model(name)
     if classes < 2:
         raise UserError(f"A recogniser needs at least 2 classes; the data set has {classes}.")
     if min(image_size) < _SMALLEST_SIZE:

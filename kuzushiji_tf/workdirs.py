@@ -80,11 +80,14 @@ class WorkDirectory:
             UserError: its config.json is damaged.
         """
         try:
-            return json.loads(self.config_file.read_text(encoding="utf-8"))
+            description = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise MissingFileError(f"{self.path} is no work directory: it has no config.json.") from None
         except ValueError:
             raise UserError(f"{self.config_file} is damaged: it is not JSON.") from None
+        if not isinstance(description, dict) or not {"config", "versions", "data"} <= description.keys():
+            raise UserError(f"{self.config_file} is not one of a run: it must hold config, versions and data.")
+        return description
 
     @property
     def config(self) -> TrainingConfig:
@@ -156,7 +159,7 @@ def _make_room(workdir: WorkDirectory, overwrite: bool) -> None:
 
 
 def find_last(root: Path = RUNS) -> WorkDirectory:
-    """Return the run under `root` that was started last.
+    """Return the run under `root` that was started or finished last.
 
     Raises:
         MissingFileError: there is none yet.

@@ -66,17 +66,24 @@ class History(keras.callbacks.Callback):
         self._path = path
         self.rows: list[dict] = []
         if finished:
-            with open(path, encoding="utf-8", newline="") as stream:
-                self.rows = [row for row in csv.DictReader(stream) if int(row["epoch"]) <= finished]
+            self.rows = [row for row in _read_rows(path) if int(row["epoch"]) <= finished]
 
     def on_epoch_end(self, epoch, logs=None):
         row = {name: f"{logs[name]:.6g}" for name in HISTORY_COLUMNS if name in logs}
         self.rows.append({"epoch": epoch + 1, **row})
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, self.rows[-1], lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self._path, text.getvalue())
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"The history {path} cannot be read ({error}); start again with --overwrite.") from None
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -162,7 +169,7 @@ class Pictures(keras.callbacks.Callback):
             return
         matrix = np.zeros((len(self._labels),) * 2, np.int64)
         for images, targets in self._validation:
-            predicted = np.argmax(self.model.predict_on_batch(images), axis=1)
+            predicted = np.argmax(self.model(images, training=False), axis=1)
             np.add.at(matrix, (np.argmax(targets, axis=1), predicted), 1)
         self._write("validation confusion", confusion_image(matrix, self._labels), self.params["epochs"])
 

@@ -25,9 +25,9 @@ def save_checkpoint(model: keras.Model, path: Path, epoch: int, watchers: list[k
     states = json.loads(state_file.read_text()) if state_file.exists() else {}
     states = {str(epoch - 1): states[str(epoch - 1)]} if str(epoch - 1) in states else {}
     states[str(epoch)] = {
-        "iterations": int(model.optimizer.iterations),
+        "iterations": _steps_done(model),
         "watchers": [_state_of(watcher) for watcher in watchers],
-        "seeds": [np.asarray(variable).tolist() for variable in _seed_variables(model)],
+        "seeds": [keras.ops.convert_to_numpy(variable).tolist() for variable in _seed_variables(model)],
     }
     write_json(state_file, states)
     with atomic_path(path) as temporary:
@@ -50,7 +50,7 @@ def load_checkpoint(path: Path, model: keras.Model) -> tuple[int, list[dict[str,
         states = json.loads(_state_file(path).read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"The checkpoint {path} is damaged ({error}); start again with --overwrite.") from None
-    iterations = int(saved.optimizer.iterations)
+    iterations = _steps_done(saved)
     fitting = [(int(epoch), state) for epoch, state in states.items() if state["iterations"] == iterations]
     if not fitting:
         raise UserError(f"The checkpoint {path} and its state do not fit together; start again with --overwrite.")
@@ -79,6 +79,10 @@ def save_for_use(model: keras.Model, path: Path) -> None:
             variable.assign(keras.ops.convert_to_numpy(average))
     with atomic_path(path) as temporary:
         plain.save(temporary, include_optimizer=False)
+
+
+def _steps_done(model: keras.Model) -> int:
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))  # under a strategy it is on every device
 
 
 def _state_file(path: Path) -> Path:

@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 
+SMALLEST_SIZE = 8  # pixels; the smallest image that a model takes
+
 
 @dataclass(frozen=True)
 class ImageAugmentation:
@@ -58,7 +60,7 @@ class TrainingConfig:
     learning_rate: float = 0.2  # the highest that the schedule reaches
     weight_decay: float = 5e-4  # decoupled: multiplied by the learning rate only
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup_epochs: float = 0.5  # linear, from 0; part of the epochs
+    warmup_epochs: float = 0.5  # linear, from 0; part of the epochs (schedule = cosine)
     plateau_patience: int = 3  # epochs without a better validation loss before the rate falls (schedule = plateau)
     plateau_factor: float = 0.3  # what it is then multiplied by
     early_stopping_patience: int = 0  # epochs without a better validation loss before the run ends; 0: never

@@ -199,7 +199,9 @@ def _in_work_directory(path: Path, file: str) -> _Located:
     if file not in files:
         raise unknown_name("file of a work directory", file, files)
     if not files[file].exists():
-        raise MissingFileError(f"{path} holds no {files[file].name}; train it to its end with: python train.py")
+        raise MissingFileError(
+            f"{path} holds no {files[file].name}; finish it with: python train.py --resume --workdir {path}"
+        )
     return _Located(files[file], workdir.labels_file, _normalization_of(workdir))
 
 

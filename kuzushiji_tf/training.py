@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kuzushiji_tf import __version__
 from kuzushiji_tf.callbacks import Checkpoint, History, Pictures, Progress, SaveBest, SpeedMeter, StopOnNan
 from kuzushiji_tf.checkpoints import load_checkpoint, save_for_use
 from kuzushiji_tf.config import TrainingConfig
@@ -15,13 +16,14 @@ from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.distribution import make_strategy
+from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
 from kuzushiji_tf.models import build_model, require_model
 from kuzushiji_tf.pipeline import ordered_batches, training_batches
 from kuzushiji_tf.sampling import EpochPlan
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
 
-_VERSIONED = ("kuzushiji_tf", "tensorflow", "keras", "numpy", "kanjivg")
+_VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg")
 
 
 def train(
@@ -52,7 +54,9 @@ def train(
     dataset = load_dataset(config.dataset, "train", options)
     rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)
     with claimed(path, config, overwrite, resume) as workdir:
-        if not resume:
+        if resume:
+            _require_same_data(workdir, dataset)
+        else:
             _describe(workdir, config, dataset, len(rows), len(held_out))
         _fit(config, workdir, dataset, rows, held_out, devices)
     return workdir
@@ -70,8 +74,16 @@ def _describe(workdir: WorkDirectory, config: TrainingConfig, dataset: Character
         "credit": dataset.credit,
     }
     dataset.classes.write(workdir.labels_file)
-    versions = {name: version(name) for name in _VERSIONED if name != "kuzushiji_tf"}
+    versions = {"kuzushiji_tf": __version__} | {name: version(name) for name in _VERSIONED}
     write_json(workdir.config_file, {"config": config.to_dict(), "versions": versions, "data": data})
+
+
+def _require_same_data(workdir: WorkDirectory, dataset: CharacterDataset) -> None:
+    if dataset.content_hash != workdir.description["data"].get("content_hash"):
+        raise UserError(
+            f"The data set {dataset.name!r} is no longer the one that the run in {workdir.path} was started with: "
+            "bring that back, or start a new run."
+        )
 
 
 def _fit(
@@ -93,9 +105,11 @@ def _fit(
     watchers = _watchers(config, workdir)
     history = History(workdir.history_file, finished)
     start = time.perf_counter()
+    # An early stop that was restored has been decided already.
+    has_stopped = any(state.get("stopped_epoch") for state in restored or [])
     model.fit(
         batches,
-        epochs=config.epochs,
+        epochs=finished if has_stopped else config.epochs,
         initial_epoch=finished,
         steps_per_epoch=plan.steps_per_epoch,
         validation_data=validation,
@@ -105,8 +119,8 @@ def _fit(
             StopOnNan(),
             SpeedMeter(plan.steps_per_epoch * plan.step_size),
             *watchers,
-            Checkpoint(workdir.checkpoint, watchers, restored),
             history,
+            Checkpoint(workdir.checkpoint, watchers, restored),
             keras.callbacks.TensorBoard(workdir.tensorboard, write_graph=False),
             Pictures(workdir.tensorboard, batches, validation, dataset.classes),
             Progress(config.epochs, plan.steps_per_epoch),

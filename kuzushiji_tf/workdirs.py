@@ -6,7 +6,7 @@ history.csv   one row an epoch
 tensorboard/  event files
 checkpoints/  last.keras and the callbacks' state, for --resume
 best.keras    weights of the best validation epoch
-final.keras   weights of the last epoch (what is evaluated and exported unless asked otherwise)
+final.keras   weights of the last epoch, or of the best one where early stopping was asked for
 evaluation/   one folder a data set
 export/       the exported recogniser
 """
@@ -144,7 +144,11 @@ def _check_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
 
 
 def _make_room(workdir: WorkDirectory, overwrite: bool) -> None:
-    """Remove an earlier run's own files, and nothing else, if that was asked for."""
+    """Remove an earlier run's own files, and nothing else, if that was asked for.
+
+    Raises:
+        UserError: there is something and `overwrite` is False, or files with our names are not those of a run.
+    """
     others = [entry.name for entry in workdir.path.iterdir() if entry.name != _LOCK]
     if others and not overwrite:
         what = "a run" if workdir.config_file.exists() else f"other files ({others[0]})"
@@ -152,9 +156,16 @@ def _make_room(workdir: WorkDirectory, overwrite: bool) -> None:
             f"{workdir.path} already holds {what}: choose another --workdir, --resume an interrupted run, "
             "or replace it with --overwrite."
         )
-    for part in (workdir.config_file, workdir.labels_file, workdir.history_file, workdir.best, workdir.final):
+    files = (workdir.config_file, workdir.labels_file, workdir.history_file, workdir.best, workdir.final)
+    folders = (workdir.tensorboard, workdir.checkpoint.parent, workdir.evaluation, workdir.export)
+    ours = [part.name for part in (*files, *folders) if part.exists()]
+    if ours and not workdir.config_file.exists():
+        raise UserError(f"{workdir.path} holds {ours[0]}, but no run; choose another --workdir.")
+    if ours:
+        _ = workdir.description  # refuses a config.json that no run wrote
+    for part in files:
         part.unlink(missing_ok=True)
-    for folder in (workdir.tensorboard, workdir.checkpoint.parent, workdir.evaluation, workdir.export):
+    for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -164,10 +175,16 @@ def find_last(root: Path = RUNS) -> WorkDirectory:
     Raises:
         MissingFileError: there is none yet.
     """
-    runs = sorted(root.glob("*/config.json"), key=lambda file: (file.stat().st_mtime, file.parent.name))
+    runs = all_runs(root)
     if not runs:
         raise MissingFileError(f"There is no run under {root}/ yet; start one with: python train.py")
-    return WorkDirectory(runs[-1].parent)
+    return runs[-1]
+
+
+def all_runs(root: Path = RUNS) -> list[WorkDirectory]:
+    """Return the runs under `root`, the one that was started or finished last at the end."""
+    files = sorted(root.glob("*/config.json"), key=lambda file: (file.stat().st_mtime, file.parent.name))
+    return [WorkDirectory(file.parent) for file in files]
 
 
 def next_path(config: TrainingConfig, root: Path = RUNS) -> Path:

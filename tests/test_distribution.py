@@ -18,16 +18,15 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 training.load_dataset = lambda *_: random_dataset(200, learnable=True)
-training._VERSIONED = ()
 # Dropout draws another mask on each replica, so the comparison is made on a model without it (and without BatchNorm,
 # whose statistics are each replica's own).
 import keras
 from keras import layers
-from kuzushiji_tf.models import registry
+from kuzushiji_tf.models import building, registry
 
 def plain(image, classes, seeds):
     x = layers.Conv2D(8, 3, activation="relu", kernel_initializer=seeds.he_normal())(image)
-    return registry.logits_layer(classes, seeds)(layers.Flatten()(x))
+    return building.logits_layer(classes, seeds)(layers.Flatten()(x))
 
 registry._BUILDERS["plain"] = plain
 config = TrainingConfig(dataset="kmnist", model="plain", epochs=3, batch_size=32, validation_fraction=0.2,

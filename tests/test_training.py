@@ -171,6 +171,39 @@ def test_foreign_files_are_refused_and_survive_even_overwriting(tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "three years of work"
 
 
+@pytest.mark.parametrize("name", ["config.json", "checkpoints/thesis.pt", "labels.txt"])
+def test_foreign_files_with_a_runs_names_are_never_deleted(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError):
+        training.train(replace(QUICK, epochs=1), tmp_path, overwrite=True)
+    assert (tmp_path / name).read_text() == "{}"
+
+
+def test_a_run_is_resumed_only_on_its_own_data(tmp_path, monkeypatch):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
+    monkeypatch.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True, seed=1))
+    with pytest.raises(UserError, match="no longer the one"):
+        training.train(QUICK, workdir.path, resume=True)
+
+
+def test_a_run_killed_while_its_result_is_written_can_be_finished(tmp_path, monkeypatch):
+    """Without validation, and after the last epoch: nothing is left to train, and the result still appears."""
+    config = replace(QUICK, epochs=2, validation_fraction=0.0)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "save_for_use", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config, tmp_path / "run")
+    workdir = training.train(config, tmp_path / "run", resume=True)
+    assert workdir.final.exists()
+    assert workdir.description["result"]["last_epoch"]["epoch"] == 2
+    assert "val_loss" not in history(workdir)[0]
+
+
 def test_a_work_directory_in_use_is_refused(tmp_path):
     claim = claimed(tmp_path / "run", QUICK, overwrite=False, resume=False)
     with claim, pytest.raises(UserError, match="in use by another run"):

@@ -6,6 +6,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from kuzushiji_tf.datasets.registry import dataset_descriptions
+from kuzushiji_tf.errors import UserError, unknown_name
+
 COMMANDS = {
     "train": "train a recogniser",
     "evaluate": "score a trained or exported recogniser",
@@ -21,10 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: python -m kuzushiji_tf COMMAND [FLAGS]\n")
         print("\n".join(f"  {name:10} {purpose}" for name, purpose in COMMANDS.items()))
-        print("\nFlags of a command: python -m kuzushiji_tf COMMAND --help")
+        print("\nFlags of a command: python -m kuzushiji_tf COMMAND --help\n\ndata sets:\n")
+        print("\n".join(f"  {name:18} {what}" for name, what in dataset_descriptions().items()))
         return 0
-    from kuzushiji_tf.errors import unknown_name
-
     if arguments[0] not in COMMANDS:
         print(f"error: {unknown_name('command', arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
@@ -34,14 +36,17 @@ def main(arguments: list[str] | None = None) -> int:
 def run_command(name: str, arguments: list[str] | None = None) -> int:
     """Parse the flags of one command, run it and return the exit code, as `main` does."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from kuzushiji_tf.errors import UserError
-
     arguments = sys.argv[1:] if arguments is None else arguments
     command = import_module(f"kuzushiji_tf.cli.{name}")
     try:
         command.run(_parse(name, command, arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(f"\n{stop}" if stop.args else "\nstopped", file=sys.stderr)

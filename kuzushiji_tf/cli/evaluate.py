@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import tyro
 
-from kuzushiji_tf.config import TrainingConfig, config_from_dict
+from kuzushiji_tf.config import SMALLEST_SIZE, TrainingConfig, config_from_dict
 from kuzushiji_tf.datasets.registry import LoadOptions, ink_of, load_dataset
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.labels import Labels
@@ -43,7 +43,11 @@ def run(flags: EvaluateFlags) -> None:
     """
     if flags.data_dir and not flags.data_dir.is_dir():
         raise MissingFileError(f"--data-dir {flags.data_dir} is no folder.")
+    if flags.image_size is not None and flags.image_size < SMALLEST_SIZE:
+        raise UserError(f"--image-size is {flags.image_size}; it must be at least {SMALLEST_SIZE}.")
     target = flags.target or find_last().path
+    if not target.exists():
+        raise MissingFileError(f"There is no recogniser at {target}.")
     trained = _trained(target)
     name = flags.dataset or (trained.dataset if trained else None)
     if name is None:

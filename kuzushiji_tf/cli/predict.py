@@ -9,7 +9,7 @@ from typing import Literal
 import tyro
 
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.workdirs import find_last
+from kuzushiji_tf.workdirs import all_runs
 
 SHIPPED_MODEL = Path(__file__).parents[2] / "saved_models" / "kana"
 
@@ -41,6 +41,8 @@ def run(flags: PredictFlags) -> None:
     from kuzushiji_tf.recognizer import Recognizer
 
     recognizer = Recognizer(flags.model or _default_model(), file=flags.file)
+    if not flags.model:
+        print(f"reading with {recognizer.predictor.path}", file=sys.stderr)
     results, failures = [], 0
     for image in flags.images:
         try:
@@ -64,12 +66,9 @@ def run(flags: PredictFlags) -> None:
 
 
 def _default_model() -> Path:
-    try:
-        export = find_last().export
-    except MissingFileError:
-        export = SHIPPED_MODEL
-    if export.exists():
-        return export
+    exports = [run.export for run in all_runs() if run.export.exists()]
+    if exports:
+        return exports[-1]
     if SHIPPED_MODEL.exists():
         return SHIPPED_MODEL
     raise MissingFileError("There is no exported recogniser yet: run python export.py, or name one with --model.")

@@ -47,6 +47,8 @@ def run(flags: TrainFlags) -> None:
         UserError, MissingFileError: as `training.train` does.
         KeyboardInterrupt: with a sentence that says how to go on.
     """
+    if flags.overwrite and (flags.resume or not flags.workdir):
+        raise UserError("--overwrite goes with --workdir, and not with --resume: it replaces the run that is there.")
     path = flags.workdir or next_path(flags.config)
     if flags.data_dir and not flags.data_dir.is_dir():
         raise MissingFileError(f"--data-dir {flags.data_dir} is no folder.")
@@ -57,10 +59,10 @@ def run(flags: TrainFlags) -> None:
     try:
         workdir = train(flags.config, path, flags.data_dir, flags.overwrite, flags.resume)
     except KeyboardInterrupt:
-        checkpoint = WorkDirectory(path).checkpoint
-        if not checkpoint.exists():
+        workdir = WorkDirectory(path)
+        if not workdir.checkpoint.exists() or "result" in workdir.description:
             raise
-        message = f"Stopped. The last finished epoch is in {checkpoint}; go on with: python train.py --resume"
+        message = f"Stopped. The last finished epoch is in {workdir.checkpoint}; go on with: python train.py --resume"
         raise KeyboardInterrupt(f"{message} --workdir {path}") from None
     result = workdir.description["result"]
     print(

@@ -56,9 +56,9 @@ _ENTRIES = {
 }
 
 
-def dataset_names() -> list[str]:
-    """Return the registered names, sorted."""
-    return sorted(_ENTRIES)
+def dataset_descriptions() -> dict[str, str]:
+    """Return the registered names with a line about each."""
+    return {name: entry.description for name, entry in _ENTRIES.items()}
 
 
 def ink_of(name: str) -> str:

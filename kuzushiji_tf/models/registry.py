@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import keras
 
+from kuzushiji_tf.config import SMALLEST_SIZE
 from kuzushiji_tf.errors import UserError, unknown_name
 from kuzushiji_tf.models.building import Seeds
 from kuzushiji_tf.models.preact_resnet import preact_resnet20
@@ -13,7 +14,6 @@ _BUILDERS: dict[str, Callable[[keras.KerasTensor, int, Seeds], keras.KerasTensor
     "preact_resnet20": preact_resnet20,
     "simple_cnn": simple_cnn,
 }
-_SMALLEST_SIZE = 8
 
 
 def model_names() -> list[str]:
@@ -49,7 +49,7 @@ def build_model(
     require_model(name)
     if classes < 2:
         raise UserError(f"A recogniser needs at least 2 classes; the data set has {classes}.")
-    if min(image_size) < _SMALLEST_SIZE:
+    if min(image_size) < SMALLEST_SIZE:
         raise UserError(f"Images of {image_size[0]} x {image_size[1]} pixels are too small: use at least 8 x 8.")
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")

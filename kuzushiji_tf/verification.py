@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ def measure_files(
 
     Keys: `bytes`, `sha256`; `accuracy` (`synthetic_accuracy` where a program drew the test images) and
     `<name>_accuracy` for further test sets; against the folder's Keras model on the test set `test`: `agreement` (share
-    of equal first choices), `clear_agreement` (near ties not counted) and `max_difference`; `latency_ms`, the median
-    for one image on one thread.
+    of equal first choices), `clear_agreement` (near ties not counted), `max_difference` and the `bound` on the last
+    two; `latency_ms`, the median for one image on one thread.
 
     Args:
         box: whether the files that normalise images themselves do it by the ink's box.
@@ -99,7 +99,7 @@ def measure_files(
     return figures
 
 
-def compare(file: str, found: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+def compare(file: str, found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
     """Return how close a file's probabilities `[n, classes]` are to the Keras model's.
 
     Raises:
@@ -125,6 +125,7 @@ def compare(file: str, found: np.ndarray, expected: np.ndarray) -> dict[str, flo
         "agreement": float((choice == first).mean()),
         "clear_agreement": clear_agreement,
         "max_difference": max_difference,
+        "bound": asdict(bound),
     }
 
 

@@ -18,7 +18,7 @@ class ExportFlags:
 
     target: tyro.conf.Positional[Path | None] = None  # the work directory; default: the last run
     output: Path | None = None  # folder of the export; default: export/ in the work directory
-    which: Literal["final", "best"] = "final"  # weights of the last epoch, or of the best validation epoch
+    which: Literal["final", "best"] = "final"  # weights at the end of the run, or of the best validation epoch
     dynamic_size: bool = False  # also write model-dynamic.tflite, which takes images of any size
     overwrite: bool = False  # replace the export that --output holds
     test_limit: int | None = None  # measure on so many test images only; the card says so

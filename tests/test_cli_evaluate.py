@@ -119,6 +119,8 @@ def test_an_exported_folder_is_evaluated_on_what_it_was_trained_on_and_not_litte
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_without_a_recipe_the_data_set_must_be_named(loaded, tmp_path, capsys, kind):
     target = tmp_path / "model.keras" if kind == "file" else _exported(tmp_path / "foreign")
+    if kind == "file":
+        target.touch()
     assert main(["evaluate", str(target)]) == 2
     assert "name the data set with --dataset" in capsys.readouterr().err
     assert main(["evaluate", str(target), "--dataset", "k49"]) == 0

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from kuzushiji_tf.datasets.registry import dataset_descriptions
-from kuzushiji_tf.errors import UserError, unknown_name
+from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 
 COMMANDS = {
     "train": "train a recogniser",
@@ -39,7 +39,11 @@ def run_command(name: str, arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     command = import_module(f"kuzushiji_tf.cli.{name}")
     try:
-        command.run(_parse(name, command, arguments))
+        flags = _parse(name, command, arguments)
+        data_dir = getattr(flags, "data_dir", None)
+        if data_dir and not data_dir.is_dir():
+            raise MissingFileError(f"--data-dir {data_dir} is no folder.")
+        command.run(flags)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -41,8 +41,6 @@ def run(flags: EvaluateFlags) -> None:
     Raises:
         UserError, MissingFileError: the target, the data set or the output folder is not as it should be.
     """
-    if flags.data_dir and not flags.data_dir.is_dir():
-        raise MissingFileError(f"--data-dir {flags.data_dir} is no folder.")
     if flags.image_size is not None and flags.image_size < SMALLEST_SIZE:
         raise UserError(f"--image-size is {flags.image_size}; it must be at least {SMALLEST_SIZE}.")
     target = flags.target or find_last().path

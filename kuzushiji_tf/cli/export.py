@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import tyro
 
-from kuzushiji_tf.errors import MissingFileError
 from kuzushiji_tf.quiet import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
 
@@ -32,8 +31,6 @@ def run(flags: ExportFlags) -> None:
     Raises:
         UserError, MissingFileError: as `exporting.export_run` does.
     """
-    if flags.data_dir and not flags.data_dir.is_dir():
-        raise MissingFileError(f"--data-dir {flags.data_dir} is no folder.")
     workdir = WorkDirectory(flags.target) if flags.target else find_last()
     _ = workdir.description  # says at once, before TensorFlow is loaded, when this is no work directory
     output = flags.output or workdir.export

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kuzushiji_tf.config import TrainingConfig, load_recipe
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.quiet import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path
 
@@ -50,8 +50,6 @@ def run(flags: TrainFlags) -> None:
     if flags.overwrite and (flags.resume or not flags.workdir):
         raise UserError("--overwrite goes with --workdir, and not with --resume: it replaces the run that is there.")
     path = flags.workdir or next_path(flags.config)
-    if flags.data_dir and not flags.data_dir.is_dir():
-        raise MissingFileError(f"--data-dir {flags.data_dir} is no folder.")
     print(f"training {flags.config.model} on {flags.config.dataset} in {path}", flush=True)
     start_tensorflow()
     from kuzushiji_tf.training import train

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.quiet import native_notes_hidden
 
 
 class LiteRTModel:
@@ -74,8 +75,9 @@ def _open(path: Path, num_threads: int) -> Any:
 
     try:
         # By content: a mapped file that is replaced while in use would end the process.
-        interpreter = Interpreter(model_content=path.read_bytes(), num_threads=num_threads)
-        interpreter.allocate_tensors()
+        with native_notes_hidden():
+            interpreter = Interpreter(model_content=path.read_bytes(), num_threads=num_threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not a .tflite file that LiteRT can run ({reason}); export it again.") from None

@@ -3,16 +3,19 @@
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_TURN = threading.RLock()  # the error stream is the process's own: two threads must not redirect it at once
 
 
 @contextmanager
 def native_notes_hidden() -> Iterator[None]:
     """Send what is written to file descriptor 2 nowhere; Python's own exceptions pass as always."""
-    sys.stderr.flush()
-    screen = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
+    with _TURN, tempfile.TemporaryFile() as notes:
+        sys.stderr.flush()
+        screen = os.dup(2)
         os.dup2(notes.fileno(), 2)
         try:
             yield

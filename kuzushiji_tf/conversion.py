@@ -12,10 +12,8 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.normalization import fit_image
+from kuzushiji_tf.normalization import GRAY_WEIGHTS, fit_image
 from kuzushiji_tf.quiet import native_notes_hidden
-
-_GRAY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in `normalization.to_ink`
 
 
 def write_saved_model(model: keras.Model, folder: Path, box: bool) -> None:
@@ -145,5 +143,5 @@ def _converter(
 
 def _to_gray(images: tf.Tensor) -> tf.Tensor:
     """Return `[batch, h, w]` of gray or RGB images `[batch, h, w, 1 or 3]`."""
-    gray, weights = images[..., 0], tf.constant(_GRAY)
+    gray, weights = images[..., 0], tf.constant(GRAY_WEIGHTS)
     return tf.cond(tf.shape(images)[-1] == 1, lambda: gray, lambda: tf.tensordot(images, weights, axes=1))

@@ -12,6 +12,7 @@ import numpy as np
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.strokes import MARGIN, Strokes, normalize, rasterize, to_segments
 
+GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 INK_THRESHOLD = 0.3  # of the brightest pixel: what counts as ink when its box is sought
 LEAST_WIDTH = 1 / 20  # thinner ink is widened towards this, fraction of the image's side
 EDGE = 1.5  # pixels over which resizing by a triangle filter makes ink fade out
@@ -210,7 +211,7 @@ def _to_gray(image: np.ndarray, paper: int) -> np.ndarray:
     if image.shape[2] == 4:
         opacity = image[..., 3:].astype(np.float32) / 255
         color = color * opacity + paper * (1 - opacity)
-    return color @ np.array([0.299, 0.587, 0.114], np.float32)
+    return color @ np.array(GRAY_WEIGHTS, np.float32)
 
 
 def _paper(gray: np.ndarray) -> tuple[float, float]:

@@ -7,6 +7,7 @@ Names and meaning are those of Keras's legacy `ImageDataGenerator`, with one dif
 swapped, that class moves an image sideways for `height_shift_range`; here `width_shift_range` moves it sideways.
 """
 
+import functools
 import math
 
 import keras
@@ -17,7 +18,15 @@ from kuzushiji_tf.config import ImageAugmentation
 
 _GRID = 4  # control points a side of the elastic warp: one Bezier patch
 _COLUMNS = ("rotation", "shift_x", "shift_y", "shear", "zoom_x", "zoom_y", "brightness", "cutout_x", "cutout_y")
-UNIFORM_COLUMNS = len(_COLUMNS) + 2 * _GRID * _GRID
+_FIELD = len(_COLUMNS) + 2 * _GRID * _GRID  # the first column of what the displacement field takes
+_WEAKEST_MODE = 0.01  # of a displacement field that counts, fraction of the strongest
+
+
+def uniform_columns(augmentation: ImageAugmentation, image_size: tuple[int, int]) -> int:
+    """Return how many uniforms `parameters_from_uniforms` takes for an image of that height and width."""
+    if not augmentation.elastic_alpha:
+        return _FIELD
+    return _FIELD + 2 * math.prod(field_modes(augmentation.elastic_sigma, side).shape[1] for side in image_size)
 
 
 def parameters_from_uniforms(
@@ -26,20 +35,21 @@ def parameters_from_uniforms(
     """Return what is drawn for each image, in the units of `ImageDataGenerator`'s own parameters.
 
     Args:
-        uniforms: float32 `[batch, UNIFORM_COLUMNS]` in 0 <= u < 1.
+        uniforms: float32 `[batch, uniform_columns(augmentation, image_size)]` in 0 <= u < 1.
         image_size: height and width in pixels.
 
     Returns:
         `[batch]` each: `rotation` and `shear` (radians), `shift_x`, `shift_y` (pixels), `zoom_x`, `zoom_y` and
-        `brightness` (factors), `cutout_x`, `cutout_y` (the square's center, pixels); and `elastic`
-        `[batch, 4, 4, 2]` (displacement in x and y of the control points, pixels).
+        `brightness` (factors), `cutout_x`, `cutout_y` (the square's center, pixels); `elastic`
+        `[batch, 4, 4, 2]` (displacement in x and y of the control points, pixels); and, if there is one, `field`
+        `[batch, 2, i, j]` (strength of each pair of modes of the displacement field in x and y, pixels).
     """
     height, width = image_size
     column = {name: uniforms[:, index] for index, name in enumerate(_COLUMNS)}
     signed = {name: 2 * values - 1 for name, values in column.items()}
-    bend = (2 * uniforms[:, len(_COLUMNS) :] - 1) * augmentation.elastic
+    bend = (2 * uniforms[:, len(_COLUMNS) : _FIELD] - 1) * augmentation.elastic
     low, high = augmentation.brightness_range or (1.0, 1.0)
-    return {
+    parameters = {
         "rotation": signed["rotation"] * math.radians(augmentation.rotation_range),
         "shift_x": signed["shift_x"] * _pixels(augmentation.width_shift_range, width),
         "shift_y": signed["shift_y"] * _pixels(augmentation.height_shift_range, height),
@@ -51,6 +61,35 @@ def parameters_from_uniforms(
         "cutout_y": ops.floor(column["cutout_y"] * height),
         "elastic": ops.reshape(bend, (-1, _GRID, _GRID, 2)) * np.array([width, height], np.float32),
     }
+    if augmentation.elastic_alpha:
+        modes = [field_modes(augmentation.elastic_sigma, side).shape[1] for side in image_size]
+        strength = normals(uniforms[:, _FIELD:]) * (augmentation.elastic_alpha / math.sqrt(3))
+        parameters["field"] = ops.reshape(strength, (-1, 2, *modes))
+    return parameters
+
+
+def normals(uniforms: keras.KerasTensor) -> keras.KerasTensor:
+    """Return values of the standard normal distribution, at most 5.2 away from 0, for uniforms in 0 <= u < 1."""
+    return math.sqrt(2) * ops.erfinv(ops.clip(2 * uniforms - 1, 2**-22 - 1, 1 - 2**-22))  # at -1 and 1: infinite
+
+
+@functools.cache
+def field_modes(sigma: float, size: int) -> np.ndarray:
+    """Return the modes along one axis of random displacements smoothed by a Gaussian, float32 `[size, modes]`.
+
+    Simard et al. 2003 draw a displacement for each pixel evenly from [-1, 1], smooth by a Gaussian and multiply by
+    alpha. Smoothing along an axis is a symmetric matrix; in its eigenvectors that noise is again uncorrelated with
+    variance 1/3, a sum of many small parts and so normal, and only the few long waves outlive the smoothing: they are
+    drawn directly. Outside the image there is no displacement (`scipy.ndimage.gaussian_filter` with mode="constant").
+    """
+    distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    reach = int(4 * sigma + 0.5)
+    total = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).sum()
+    smoothing = np.where(distance <= reach, np.exp(-0.5 * (distance / sigma) ** 2), 0) / total
+    weights, vectors = np.linalg.eigh(smoothing)
+    kept = weights > _WEAKEST_MODE * weights[-1]
+    # The sign of an eigenvector is a matter of the library; fixed, the same draws bend the same way everywhere.
+    return (vectors * np.sign(vectors[0]) * weights)[:, kept].astype(np.float32)
 
 
 def augment(
@@ -87,7 +126,7 @@ def _pixels(value: float, size: int) -> float:
 
 def _moves(augmentation: ImageAugmentation) -> bool:
     names = ("rotation_range", "width_shift_range", "height_shift_range", "shear_range", "zoom_range", "elastic")
-    return any(getattr(augmentation, name) for name in names)
+    return any(getattr(augmentation, name) for name in (*names, "elastic_alpha"))
 
 
 def _affine_coefficients(parameters: dict[str, keras.KerasTensor], image_size: tuple[int, int]) -> keras.KerasTensor:
@@ -110,7 +149,7 @@ def _affine_coefficients(parameters: dict[str, keras.KerasTensor], image_size: t
 def _moved(
     images: keras.KerasTensor, parameters: dict[str, keras.KerasTensor], augmentation: ImageAugmentation
 ) -> keras.KerasTensor:
-    """Move and bend in one bilinear lookup: affine source coordinates plus a Bezier patch of displacements."""
+    """Move and bend in one bilinear lookup: affine source coordinates plus the displacements."""
     height, width = images.shape[1:3]
     c = _affine_coefficients(parameters, (height, width))
     x = np.arange(width, dtype=np.float32)[None, None, :]
@@ -120,6 +159,10 @@ def _moved(
         bend = ops.einsum("hi,bijc->bhjc", _bernstein(height), parameters["elastic"])
         bend = ops.einsum("wj,bhjc->bhwc", _bernstein(width), bend)
         source_x, source_y = source_x + bend[..., 0], source_y + bend[..., 1]
+    if augmentation.elastic_alpha:
+        rows, columns = (field_modes(augmentation.elastic_sigma, side) for side in (height, width))
+        bend = ops.einsum("wj,bchj->bchw", columns, ops.einsum("hi,bcij->bchj", rows, parameters["field"]))
+        source_x, source_y = source_x + bend[:, 0], source_y + bend[:, 1]
     return _bilinear(images, source_y, source_x, augmentation)
 
 

@@ -27,14 +27,26 @@ class ImageAugmentation:
     cval: float = 0.0  # the constant's value, 0..255
     brightness_range: tuple[float, float] | None = None  # a factor from this interval
     elastic: float = 0.0  # largest displacement of a control point of a 4 x 4 grid, fraction of the image size
+    elastic_alpha: float = 0.0  # of Simard et al. 2003: smoothed random displacements times this; 0: none
+    elastic_sigma: float = 4.0  # standard deviation of that smoothing, pixels
     cutout: int = 0  # side of one zeroed square, pixels
     noise: float = 0.0  # fraction of pixels replaced by a random value
 
     def __post_init__(self):
         _require_finite(self, "augmentation.")
-        for name in ("rotation_range", "width_shift_range", "height_shift_range", "shear_range", "elastic", "cutout"):
+        for name in (
+            "rotation_range",
+            "width_shift_range",
+            "height_shift_range",
+            "shear_range",
+            "elastic",
+            "elastic_alpha",
+            "cutout",
+        ):
             if getattr(self, name) < 0:
                 raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must not be negative.")
+        if self.elastic_sigma <= 0:
+            raise UserError(f"augmentation.elastic_sigma is {self.elastic_sigma}; it must be above 0.")
         for name in ("zoom_range", "noise"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must be in 0 <= value < 1.")
@@ -48,14 +60,19 @@ class ImageAugmentation:
 class TrainingConfig:
     """One training run. The defaults train the kana recogniser in a few minutes on two cores."""
 
-    dataset: str = "kana"  # a registered data set
+    dataset: str = "kana"  # a registered data set, several joined by +, or a folder of your own images or arrays
+    classes: str | None = None  # keep these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     per_class: int = 450  # images rendered for each class, for data sets drawn from strokes
     image_size: int | None = None  # pixels; None keeps the data set's own size
     validation_fraction: float = 0.05  # of each class of the training split; never of the test split
+    sampling: Literal["natural", "square_root", "balanced"] = "natural"  # a class of n images is seen as n, n^0.5, n^0
+    balance: int = 0  # virtual images of each class: its originals first, then augmented copies; 0: originals only
+    epoch_images: int = 0  # images of one epoch; 0: all there are
     model: str = "preact_resnet20"  # a registered model
     seed: int = 0  # of everything: weights, order, augmentation, dropout
     epochs: int = 3
     batch_size: int = 128  # over all devices together
+    plain_epochs: int = 0  # the last ones, which show the images as they are: sharp, whole and upright, as in use
     optimizer: Literal["sgd", "adamw", "adadelta"] = "sgd"  # sgd has Nesterov momentum 0.9
     learning_rate: float = 0.2  # the highest that the schedule reaches
     weight_decay: float = 5e-4  # decoupled: multiplied by the learning rate only
@@ -83,9 +100,25 @@ class TrainingConfig:
         for name in ("learning_rate", "plateau_factor"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("seed", "weight_decay", "warmup_epochs", "plateau_patience", "early_stopping_patience"):
+        for name in (
+            "seed",
+            "balance",
+            "epoch_images",
+            "plain_epochs",
+            "weight_decay",
+            "warmup_epochs",
+            "plateau_patience",
+            "early_stopping_patience",
+        ):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}; it must not be negative.")
+        if self.plain_epochs and (self.balance or self.plain_epochs > self.epochs):
+            raise UserError(
+                f"plain_epochs is {self.plain_epochs}; it must not be above epochs ({self.epochs}), nor "
+                "stand beside balance."
+            )
+        if self.balance and self.sampling != "natural":
+            raise UserError("balance already shows every class equally often: leave sampling out.")
         needs_validation = self.schedule == "plateau" or self.early_stopping_patience
         if needs_validation and not self.validation_fraction:
             raise UserError(

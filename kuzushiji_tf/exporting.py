@@ -63,7 +63,7 @@ def export_run(
     overwrite = overwrite or output.resolve() == workdir.export.resolve()
     check_output(output, overwrite)
     config = workdir.config
-    options = LoadOptions(data_dir, config.image_size, config.per_class, config.seed)
+    options = LoadOptions.of_run(config, data_dir)
     # Drawn data sets need not draw all their training images again for the few that are wanted.
     few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))
     report(f"loading {config.dataset}")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.errors import MissingFileError, UserError
 
 
 @contextmanager
@@ -62,15 +62,32 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def read_text(path: str | Path) -> str:
+    """Read a UTF-8 text file.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: not UTF-8, or it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")  # editors on Windows put a mark at the beginning
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no file {path}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a UTF-8 text file.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
 def write_text(target: str | Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(target: str | Path, value: Any) -> None:
+def write_json(target: str | Path, value: Any, indent: int = 2) -> None:
     """Write a value as indented JSON, Japanese characters as they are, atomically."""
-    write_text(target, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    write_text(target, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
 
 
 def _umask() -> int:

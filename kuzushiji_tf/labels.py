@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.files import write_json, write_text
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import read_text, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Labels:
             UserError: the columns, an index or a code point is not as published.
         """
         try:
-            header, *rows = [row for row in csv.reader(_read_text(path).splitlines()) if row] or [[]]
+            header, *rows = [row for row in csv.reader(read_text(path).splitlines()) if row] or [[]]
         except csv.Error:
             header, rows = [], []
         if header != ["index", "codepoint", "char"] or not rows:
@@ -89,7 +89,7 @@ class Labels:
             MissingFileError: no such file.
             UserError: the file is empty, or a class is empty or named twice.
         """
-        lines = _read_text(path).splitlines()
+        lines = read_text(path).splitlines()
         if not lines:
             raise UserError(f"{path} is empty; it must name one class a line, in index order.")
         return cls._of_file(lines, path)
@@ -113,7 +113,7 @@ class Labels:
             MissingFileError: no such file.
             UserError: the file is not of that form, or its indices are not 0..n-1.
         """
-        text = _read_text(path)
+        text = read_text(path)
         try:
             entries = dict(json.loads(text)["codepoint_to_id"].items())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -136,7 +136,7 @@ class Labels:
     def write_index_json(self, path: str | Path) -> None:
         """Write the `index.json` of EfficientNet-KuzushijiKanji."""
         entries = {f"{character} ({self.code_point(index)})": index for index, character in enumerate(self.characters)}
-        write_json(path, {"codepoint_to_id": entries})
+        write_json(path, {"codepoint_to_id": entries}, indent=4)  # as that project does
 
 
 def to_code_point(text: str) -> str:
@@ -157,14 +157,3 @@ def from_code_point(text: str, where: str | Path = "code point") -> str:
     if any(value > 0x10FFFF or 0xD800 <= value <= 0xDFFF for value in values):
         raise UserError(f"{where}: {text!r} is not a Unicode character.")
     return "".join(map(chr, values))
-
-
-def _read_text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")  # editors on Windows put a mark at the beginning
-    except FileNotFoundError:
-        raise MissingFileError(f"There is no file {path}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a UTF-8 text file.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None

@@ -20,7 +20,7 @@ from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
 from kuzushiji_tf.models import build_model, require_model
 from kuzushiji_tf.pipeline import ordered_batches, training_batches
-from kuzushiji_tf.sampling import EpochPlan
+from kuzushiji_tf.sampling import EpochPlan, make_sampling
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg")
@@ -50,8 +50,7 @@ def train(
         KeyboardInterrupt: the user stopped the run; the last finished epoch is in `checkpoints/last.keras`.
     """
     require_model(config.model)
-    options = LoadOptions(data_dir, config.image_size, config.per_class, config.seed)
-    dataset = load_dataset(config.dataset, "train", options)
+    dataset = load_dataset(config.dataset, "train", LoadOptions.of_run(config, data_dir))
     rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)
     with claimed(path, config, overwrite, resume) as workdir:
         if resume:
@@ -94,14 +93,23 @@ def _fit(
     held_out: np.ndarray,
     devices: list[str] | None,
 ) -> None:
-    plan = EpochPlan(len(rows), config.batch_size, config.seed)
+    sampling = make_sampling(config, dataset.labels, rows)
+    plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images)
     validation = ordered_batches(dataset, held_out, config.batch_size) if len(held_out) else None
     finished, restored = 0, None
     with make_strategy(devices).scope():
         model = compiled_model(config, dataset.image_size, len(dataset.classes), plan.steps_per_epoch)
         if workdir.checkpoint.exists():
             finished, restored = load_checkpoint(workdir.checkpoint, model)
-    batches = training_batches(dataset, rows, plan, config.augmentation, finished * plan.steps_per_epoch)
+    steps = plan.steps_per_epoch
+    batches = training_batches(
+        dataset,
+        sampling,
+        plan,
+        config.augmentation,
+        start_step=finished * steps,
+        plain_from=(config.epochs - config.plain_epochs) * steps if config.plain_epochs else None,
+    )
     watchers = _watchers(config, workdir)
     history = History(workdir.history_file, finished)
     start = time.perf_counter()

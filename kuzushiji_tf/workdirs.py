@@ -189,7 +189,7 @@ def all_runs(root: Path = RUNS) -> list[WorkDirectory]:
 
 def next_path(config: TrainingConfig, root: Path = RUNS) -> Path:
     """Return the first unused `runs/<dataset>-<model>-<number>`."""
-    number = 1
-    while (path := root / f"{config.dataset}-{config.model}-{number}").exists():
+    number, dataset = 1, Path(config.dataset).resolve().name  # which may be a folder's path
+    while (path := root / f"{dataset}-{config.model}-{number}").exists():
         number += 1
     return path

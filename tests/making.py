@@ -1,5 +1,8 @@
 """Small inputs that several tests make."""
 
+import struct
+import zlib
+
 import numpy as np
 
 from kuzushiji_tf.datasets import CharacterDataset
@@ -17,3 +20,15 @@ def random_dataset(count: int, size: int = 12, learnable: bool = False, seed: in
         patterns = random.integers(0, 256, (len(CHARACTERS), size, size))
         images = (3 * patterns[labels] + images) // 4
     return CharacterDataset("kmnist", "train", images.astype(np.uint8), labels, CHARACTERS, "a licence", "a credit")
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """Return a small PNG file whose header claims any number of pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    )

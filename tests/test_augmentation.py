@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
+from scipy.ndimage import gaussian_filter, map_coordinates
 
-from kuzushiji_tf.augmentation import UNIFORM_COLUMNS, augment, parameters_from_uniforms
+from kuzushiji_tf.augmentation import augment, field_modes, normals, parameters_from_uniforms, uniform_columns
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.errors import UserError
 
@@ -37,6 +38,12 @@ def applied(augmentation, image, elastic=None, **parameters):
         np.zeros((1, 4, 4, 2), np.float32) if elastic is None else np.float32(elastic)
     )
     return np.asarray(augment(augmentation, keras.ops.convert_to_tensor(image[None, :, :, None]), values))[0, :, :, 0]
+
+
+def uniforms(augmentation, count, size, seed=0):
+    shape = (count, uniform_columns(augmentation, size))
+    steps = np.random.default_rng(seed).integers(0, 1 << 24, shape)
+    return keras.ops.convert_to_tensor(np.float32(steps) / (1 << 24))
 
 
 # Our parameters beside those of ImageDataGenerator.apply_transform; its tx moves sideways (its axes are swapped).
@@ -100,9 +107,7 @@ def test_ranges_mean_what_image_data_generators_mean():
     augmentation = ImageAugmentation(
         rotation_range=90, width_shift_range=0.5, height_shift_range=3, shear_range=45, zoom_range=0.25
     )
-    ends = keras.ops.convert_to_tensor(
-        np.stack([np.zeros(UNIFORM_COLUMNS), np.ones(UNIFORM_COLUMNS)]).astype("float32")
-    )
+    ends = keras.ops.convert_to_tensor(np.repeat(np.float32([[0], [1]]), uniform_columns(augmentation, SIZE), axis=1))
     drawn = parameters_from_uniforms(augmentation, ends, SIZE)
     for name, low, high in (
         ("rotation", -np.pi / 2, np.pi / 2),
@@ -125,10 +130,52 @@ def test_elastic_moves_the_corner_by_its_control_point():
 
 
 def test_elastic_displacement_never_exceeds_its_strength():
-    uniforms = np.random.default_rng(0).random((500, UNIFORM_COLUMNS)).astype(np.float32)
-    drawn = parameters_from_uniforms(ImageAugmentation(elastic=0.1), keras.ops.convert_to_tensor(uniforms), (40, 20))
+    augmentation = ImageAugmentation(elastic=0.1)
+    drawn = parameters_from_uniforms(augmentation, uniforms(augmentation, 500, (40, 20)), (40, 20))
     bend = np.abs(np.asarray(drawn["elastic"])).max(axis=(0, 1, 2))
     assert 1.9 < bend[0] <= 2.0 and 3.9 < bend[1] <= 4.0
+
+
+def test_smoothed_field_is_distributed_as_that_of_simard():
+    """Its covariances are those of uniform noise smoothed by SciPy; heights and widths may differ."""
+    size, sigma, alpha, count = (10, 14), 2.5, 8.0, 20_000
+    augmentation = ImageAugmentation(elastic_alpha=alpha, elastic_sigma=sigma)
+    strength = np.asarray(parameters_from_uniforms(augmentation, uniforms(augmentation, count, size), size)["field"])
+    rows, columns = (field_modes(sigma, side) for side in size)
+    ours = np.einsum("hi,bcij,wj->bchw", rows, strength, columns).reshape(2 * count, -1)
+    noise = np.random.default_rng(1).uniform(-1, 1, (2 * count, *size))
+    theirs = alpha * gaussian_filter(noise, (0, sigma, sigma), mode="constant").reshape(2 * count, -1)
+    expected = np.cov(theirs.T)
+    assert np.abs(ours.mean(axis=0)).max() < 0.02 * np.sqrt(expected.max())
+    np.testing.assert_allclose(np.cov(ours.T), expected, atol=0.04 * expected.max())
+    # Normal, as a sum of many small parts is: the fourth moment of the normal distribution is 3.
+    middle = ours[:, ours.shape[1] // 2]
+    assert np.mean(middle**4) / np.mean(middle**2) ** 2 == pytest.approx(3, abs=0.15)
+
+
+def test_smoothed_field_moves_pixels_by_its_displacements():
+    size = (16, 16)
+    image = np.random.default_rng(0).integers(0, 256, size).astype(np.float32)
+    augmentation = ImageAugmentation(elastic_alpha=300, elastic_sigma=5, fill_mode="reflect")
+    parameters = parameters_from_uniforms(augmentation, uniforms(augmentation, 1, size), size)
+    modes = field_modes(5, 16)
+    x, y = np.einsum("hi,cij,wj->chw", modes, np.asarray(parameters["field"])[0], modes)
+    assert np.abs(x).max() > 3
+    moved = np.asarray(augment(augmentation, keras.ops.convert_to_tensor(image[None, :, :, None]), parameters))
+    down, right = np.mgrid[:16, :16]
+    expected = map_coordinates(image, [down + y, right + x], order=1, mode="reflect")
+    np.testing.assert_allclose(moved[0, :, :, 0], expected, atol=0.05)
+
+
+def test_field_modes_have_a_fixed_sign():
+    assert (field_modes(4.0, 28)[0] > 0).all()
+
+
+def test_normals_are_normal_and_finite_at_the_ends():
+    quantiles = np.float32([0, 0.5, 0.8413447, 0.9772499, 1 - 2**-24])
+    found = np.asarray(normals(keras.ops.convert_to_tensor(quantiles)))
+    np.testing.assert_allclose(found[1:4], [0, 1, 2], atol=1e-3)
+    assert found[0] == pytest.approx(-found[4], rel=1e-3) and 5 < found[4] < 5.3
 
 
 def test_cutout_blanks_one_square_and_nothing_else():

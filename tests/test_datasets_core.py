@@ -1,9 +1,12 @@
 """`CharacterDataset`: what it promises about shapes, types and labels, and its two transformations."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from kuzushiji_tf.datasets import CharacterDataset
+from kuzushiji_tf.datasets.core import content_keys
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.labels import Labels
 
@@ -21,6 +24,8 @@ def build(**changes) -> CharacterDataset:
         "licence": "none",
         "credit": "nobody",
         "groups": np.arange(COUNT, dtype=np.int32) // 7,
+        "sources": np.arange(COUNT, dtype=np.int32) // 20,
+        "source_names": ("here", "there"),
     }
     return CharacterDataset(**(values | changes))
 
@@ -54,6 +59,7 @@ def test_selection_keeps_the_order_of_the_rows():
     assert selection.labels.tolist() == [2, 2, 2, 2]
     assert selection.groups.tolist() == [0, 0, 0, 4]
     assert build(groups=None).select(rows).groups is None
+    assert selection.sources.tolist() == (rows // 20).tolist() and selection.source_names == ("here", "there")
     assert len(dataset.select(np.zeros(0, np.int64))) == 0
 
 
@@ -87,7 +93,7 @@ def test_resizing_keeps_the_ink_where_it_was(size):
     images = np.zeros((2, 16, 16), np.uint8)
     images[0, :8] = 255
     images[1, :, 8:] = 255
-    resized = build(images=images, labels=np.zeros(2, np.int32), groups=None).resized(size)
+    resized = build(images=images, labels=np.zeros(2, np.int32), groups=None, sources=None).resized(size)
     assert resized.images.dtype == np.uint8
     assert resized.image_size == (size, size)
     half, edge = size // 2, 2 * size // 16 + 1
@@ -101,3 +107,16 @@ def test_resizing_to_the_same_size_is_no_work_and_an_empty_set_stays_empty():
     square = build(images=np.zeros((COUNT, 12, 12), np.uint8))
     assert square.resized(12) is square
     assert square.select(np.zeros(0, np.int64)).resized(20).images.shape == (0, 20, 20)
+
+
+def test_content_keys_tell_pixels_and_shape():
+    images = np.zeros((3, 4, 6), np.uint8)
+    images[1, 2, 3] = 1
+    keys = content_keys(images)
+    assert keys[0] == keys[2] != keys[1]
+    assert content_keys(images.reshape(3, 6, 4))[0] != keys[0]
+
+
+def test_content_keys_never_change():
+    digest = hashlib.sha256(bytes([2, 0, 0, 0, 3, 0, 0, 0, 0, 1, 2, 3, 4, 5])).digest()
+    assert content_keys(np.arange(6, dtype=np.uint8).reshape(1, 2, 3))[0] == digest.rstrip(b"\0")

@@ -13,7 +13,7 @@ from kuzushiji_tf.datasets.download import cache_folder, fetch
 from kuzushiji_tf.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000
-MD5 = hashlib.md5(CONTENT).hexdigest()
+MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 
 class Mirrors(ThreadingHTTPServer):

@@ -53,7 +53,7 @@ def publish(monkeypatch, tmp_path):
 @pytest.fixture
 def small(monkeypatch, tmp_path, publish):
     """Make the test split 20 images long and put it into `tmp_path` as `.npz` files; return images and labels."""
-    monkeypatch.setitem(kmnist._KMNIST, "test", dataclasses.replace(kmnist._KMNIST["test"], count=COUNT))
+    monkeypatch.setitem(kmnist._KMNIST.splits, "test", dataclasses.replace(kmnist._KMNIST.splits["test"], count=COUNT))
     monkeypatch.delenv("KUZUSHIJI_DATA", raising=False)
     images = np.random.default_rng(0).integers(0, 256, (COUNT, 28, 28), np.uint8)
     labels = np.arange(COUNT, dtype=np.uint8) % 10
@@ -113,7 +113,7 @@ def test_real_k49_labels_name_the_published_characters(data_dir):
 
 
 def test_k49_is_loaded_from_files_as_published(publish, tmp_path, monkeypatch):
-    monkeypatch.setitem(kmnist._K49, "train", dataclasses.replace(kmnist._K49["train"], count=49))
+    monkeypatch.setitem(kmnist._K49.splits, "train", dataclasses.replace(kmnist._K49.splits["train"], count=49))
     publish("k49/k49-train-imgs.npz", np.zeros((49, 28, 28), np.uint8))
     publish("k49/k49-train-labels.npz", np.arange(49, dtype=np.uint8))
     dataset = load_dataset("k49", "train", LoadOptions(data_dir=tmp_path))
@@ -157,8 +157,8 @@ def test_file_missing_from_the_given_folder_is_named_and_not_downloaded(tmp_path
 def test_file_that_the_environments_folder_lacks_is_downloaded(small, tmp_path, monkeypatch):
     downloads = []
 
-    def fetch(urls: list[str], md5: str, folder: Path) -> Path:
-        downloads.append((urls, md5, folder.name))
+    def fetch(urls: list[str], known_hash: str, folder: Path) -> Path:
+        downloads.append((urls, known_hash, folder.name))
         return tmp_path / "cache" / urls[0].rsplit("/", 1)[1]
 
     (tmp_path / "cache").mkdir()
@@ -169,10 +169,10 @@ def test_file_that_the_environments_folder_lacks_is_downloaded(small, tmp_path, 
     monkeypatch.setenv("KUZUSHIJI_DATA", str(tmp_path))
 
     np.testing.assert_array_equal(load_dataset("kmnist", "test").images, small[0])
-    ((urls, md5, folder),) = downloads
+    ((urls, known_hash, folder),) = downloads
     assert urls[0] == "https://codh.rois.ac.jp/kmnist/dataset/kmnist/t10k-images-idx3-ubyte.gz"
     assert len(urls) == len(kmnist.KMNIST_MIRRORS)
-    assert (md5, folder) == (kmnist.MD5["t10k-images-idx3-ubyte.gz"], "kmnist")
+    assert (known_hash, folder) == (f"md5:{kmnist.MD5['t10k-images-idx3-ubyte.gz']}", "kmnist")
 
 
 def test_file_in_the_download_cache_needs_no_network(small, tmp_path, monkeypatch, publish):
@@ -229,5 +229,5 @@ def test_every_mirror_is_a_folder_and_every_file_has_an_md5():
     for mirror in kmnist.KMNIST_MIRRORS + kmnist.K49_MIRRORS:
         assert mirror.startswith(("https://", "http://codh.rois.ac.jp/"))
         assert mirror.endswith("/")
-    for files in (*kmnist._KMNIST.values(), *kmnist._K49.values()):
+    for files in (*kmnist._KMNIST.splits.values(), *kmnist._K49.splits.values()):
         assert {len(kmnist.MD5[name]) for name in files.images + files.labels} == {32}

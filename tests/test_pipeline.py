@@ -1,4 +1,4 @@
-"""A batch is a pure function of (seed, epoch, step)."""
+"""A batch is a pure function of the seed and its number."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.pipeline import ordered_batches, training_batches
-from kuzushiji_tf.sampling import EpochPlan
+from kuzushiji_tf.sampling import ClassSampling, EpochPlan
 from tests.making import random_dataset
 
 EVERYTHING = ImageAugmentation(
@@ -48,6 +48,25 @@ def test_a_run_can_start_at_any_step():
     assert_same(taken(training_batches(dataset, np.arange(100), plan, EVERYTHING, start_step=7), 5), whole[7:])
 
 
+@pytest.mark.parametrize("power", [0.5, 0.0])
+def test_a_run_can_start_at_any_epoch_of_a_class_sampling(power):
+    """A pass of 6 steps spans three epochs of 2 steps."""
+    dataset, rows = random_dataset(130), np.arange(20, 120)
+    plan, sampling = EpochPlan(100, 16, seed=5, epoch_images=40), ClassSampling(dataset.labels, rows, power, seed=5)
+    assert (plan.steps_per_epoch, plan.steps_per_pass) == (2, 6)
+    whole = taken(training_batches(dataset, sampling, plan, EVERYTHING), 14)
+    for start in (2, 6, 10):
+        again = ClassSampling(dataset.labels, rows, power, seed=5)
+        assert_same(taken(training_batches(dataset, again, plan, EVERYTHING, start), 14 - start), whole[start:])
+
+
+def test_shorter_epochs_show_the_same_batches():
+    dataset, rows = random_dataset(100), np.arange(100)
+    whole = taken(training_batches(dataset, rows, EpochPlan(100, 16, seed=5), EVERYTHING), 14)
+    short = EpochPlan(100, 16, seed=5, epoch_images=48)
+    assert_same(taken(training_batches(dataset, rows, short, EVERYTHING), 14), whole)
+
+
 def test_an_epoch_shows_each_row_at_most_once_and_each_epoch_augments_anew():
     dataset = random_dataset(64)
     plan = EpochPlan(64, 16, seed=5)
@@ -82,3 +101,10 @@ def test_ordered_batches_give_every_row_once_unchanged():
     got = taken(ordered_batches(dataset, np.arange(5, 50), 16), 100)
     np.testing.assert_array_equal(np.concatenate([images for images, _ in got])[..., 0], dataset.images[5:])
     np.testing.assert_array_equal(np.argmax(np.concatenate([t for _, t in got]), axis=1), dataset.labels[5:])
+
+
+def test_the_last_steps_show_the_images_as_they_are():
+    dataset, plan, rows = random_dataset(100), EpochPlan(100, 16, seed=5), np.arange(100)
+    changed = taken(training_batches(dataset, rows, plan, EVERYTHING), 8)
+    plain = taken(training_batches(dataset, rows, plan, ImageAugmentation()), 8)
+    assert_same(taken(training_batches(dataset, rows, plan, EVERYTHING, plain_from=5), 8), changed[:5] + plain[5:])

@@ -1,9 +1,7 @@
 """Any readable picture gives ranked characters; anything else gives one sentence."""
 
-import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.predictors import Predictor
 from kuzushiji_tf.recognizer import Recognizer
+from tests.making import png_claiming
 from tests.tiny import SIZE, trained, write_run
 
 pytest_plugins = ["tests.exported"]
@@ -116,20 +115,10 @@ def test_the_ink_is_centered_for_a_recogniser_that_wants_it(drawing):
     assert not np.array_equal(seen[2], seen[3])
 
 
-def _png_claiming(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
-    )
-
-
 @pytest.mark.parametrize("pixels", [(8000, 7000), (10_000, 12_000), (60_000, 60_000)])
 @pytest.mark.filterwarnings("error")
 def test_a_small_file_that_claims_to_be_huge_is_refused(recognizer, tmp_path, pixels):
-    (tmp_path / "bomb.png").write_bytes(_png_claiming(*pixels))
+    (tmp_path / "bomb.png").write_bytes(png_claiming(*pixels))
     with pytest.raises(UserError, match=r"bomb\.png has more than 50,000,000 pixels"):
         recognizer.recognize(tmp_path / "bomb.png")
 

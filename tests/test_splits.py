@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.splits import validation_rows
+from kuzushiji_tf.datasets.splits import held_out_groups, held_out_rows, validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.labels import Labels
 
@@ -147,3 +147,45 @@ def test_test_split_is_never_used_for_validation():
 def test_fraction_out_of_range_is_refused(fraction):
     with pytest.raises(UserError, match="0 <= value < 1"):
         validation_rows(dataset_of(np.zeros(10)), fraction, seed=0)
+
+
+def keys_of(values):
+    return np.array([f"{value:08x}" for value in values], "S32")
+
+
+def test_held_out_rows_take_a_seventh_and_spare_single_images():
+    labels = np.repeat(np.arange(6), [700, 70, 7, 3, 2, 1])
+    keys = keys_of(np.random.default_rng(0).permutation(len(labels)))
+    held = held_out_rows(keys, labels, 6)
+    taken = np.bincount(labels[held], minlength=6)
+    assert taken[:3].tolist() == [100, 10, 1] and taken[5] == 0
+    assert held.sum() == round(len(labels) / 7)
+    assert (taken < np.bincount(labels)).all()
+
+
+def test_held_out_rows_depend_on_the_images_and_not_on_their_order():
+    random = np.random.default_rng(1)
+    labels, keys = random.integers(0, 9, 500), keys_of(random.permutation(500))
+    order = random.permutation(500)
+    np.testing.assert_array_equal(held_out_rows(keys, labels, 9)[order], held_out_rows(keys[order], labels[order], 9))
+
+
+def test_equal_images_are_never_on_both_sides():
+    random = np.random.default_rng(2)
+    keys, labels = keys_of(random.integers(0, 150, 600)), random.integers(0, 4, 600)
+    held = held_out_rows(keys, labels, 4)
+    assert held.any() and np.intersect1d(keys[held], keys[~held]).size == 0
+
+
+def test_a_class_of_equal_images_only_is_never_held_out():
+    held = held_out_rows(keys_of([5] * 20 + list(range(10, 30))), np.repeat([0, 1], 20), 2)
+    assert not held[:20].any() and held[20:].sum() == 3
+
+
+def test_held_out_groups_are_whole_and_about_a_seventh():
+    random = np.random.default_rng(3)
+    groups, labels = random.integers(0, 70, 3000), random.integers(0, 20, 3000)
+    held = held_out_groups(groups, labels, 20)
+    assert np.intersect1d(groups[held], groups[~held]).size == 0
+    assert 0.1 < held.mean() < 0.18
+    np.testing.assert_array_equal(held, held_out_groups(groups, labels, 20))

@@ -80,7 +80,7 @@ def test_training_learns_and_leaves_a_complete_work_directory(tmp_path):
     assert workdir.config == QUICK
     rows = history(workdir)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
-    assert float(rows[-1]["val_accuracy"]) > 0.9
+    assert float(rows[-1]["val_accuracy"]) > 0.8
     assert workdir.description["data"]["content_hash"] == random_dataset(250, learnable=True).content_hash
     assert workdir.description["result"]["last_epoch"]["epoch"] == 4
     assert list((workdir.tensorboard / "pictures").iterdir())
@@ -100,8 +100,10 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path):
         {"schedule": "cosine"},
         {"schedule": "plateau", "plateau_patience": 1, "learning_rate": 0.03, "early_stopping_patience": 3},
         {"optimizer": "sgd", "learning_rate": 0.05, "ema_decay": 0.9},
+        {"sampling": "square_root", "epoch_images": 75, "plain_epochs": 1},
+        {"balance": 40, "epoch_images": 100},
     ],
-    ids=["cosine", "plateau and early stopping", "ema"],
+    ids=["cosine", "plateau and early stopping", "ema", "square root and plain epochs", "balance"],
 )
 def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, knobs):
     """Dropout, augmentation, order, learning rate and the callbacks' patience all go on where they were."""

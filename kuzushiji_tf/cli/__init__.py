@@ -2,11 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from kuzushiji_tf.datasets.registry import dataset_descriptions
+from kuzushiji_tf.datasets.registry import dataset_entries
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 
 COMMANDS = {
@@ -14,10 +16,26 @@ COMMANDS = {
     "evaluate": "score a trained or exported recogniser",
     "export": "write SavedModel and TFLite files, and verify each",
     "predict": "read characters from image files",
+    "data": "list, download, inspect and check data sets; write their splits and balanced forms",
 }
 _INTERRUPTED = 130
+_PIPE_CLOSED = 141
 
 
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """End quietly when nobody reads the output any more, as in `... --help | head -1`."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        raise SystemExit(_PIPE_CLOSED) from None
+
+
+@_reader_may_leave()
 def main(arguments: list[str] | None = None) -> int:
     """Run `<command> <flags>` and return the exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -25,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("usage: python -m kuzushiji_tf COMMAND [FLAGS]\n")
         print("\n".join(f"  {name:10} {purpose}" for name, purpose in COMMANDS.items()))
         print("\nFlags of a command: python -m kuzushiji_tf COMMAND --help\n\ndata sets:\n")
-        print("\n".join(f"  {name:18} {what}" for name, what in dataset_descriptions().items()))
+        print("\n".join(f"  {name:18} {entry.description}" for name, entry in dataset_entries().items()))
         return 0
     if arguments[0] not in COMMANDS:
         print(f"error: {unknown_name('command', arguments[0], COMMANDS)}", file=sys.stderr)
@@ -33,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     return run_command(arguments[0], arguments[1:])
 
 
+@_reader_may_leave()
 def run_command(name: str, arguments: list[str] | None = None) -> int:
     """Parse the flags of one command, run it and return the exit code, as `main` does."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,7 +1,7 @@
 """`evaluate`: a trained or exported recogniser -> its scores, in print and as files and pictures."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +60,7 @@ def run(flags: EvaluateFlags) -> None:
     workdir = WorkDirectory(target) if WorkDirectory(target).config_file.exists() else None
     output, history = flags.output, None
     if workdir:
-        output = output or workdir.evaluation / f"{name}-{flags.split}"
+        output = output or workdir.evaluation / f"{dataset.name}-{flags.split}"
         history = workdir.history_file if workdir.history_file.exists() else None
     result = evaluate(predictor, dataset, output, history)
     _print_scores(result, output)
@@ -86,8 +86,10 @@ def _load_options(flags: EvaluateFlags, name: str, trained: TrainingConfig | Non
     """Return how to load: strokes are drawn at the model's size, other images keep their own until they are resized."""
     drawn = ink_of(name) != "scanned"
     image_size = flags.image_size or (predictor.image_size[0] if drawn else None)
-    knobs = {"per_class": trained.per_class, "seed": trained.seed} if trained and trained.dataset == name else {}
-    return LoadOptions(data_dir=flags.data_dir, image_size=image_size, **knobs)
+    options = LoadOptions(data_dir=flags.data_dir)
+    if trained and trained.dataset == name:
+        options = LoadOptions.of_run(trained, flags.data_dir)
+    return replace(options, image_size=image_size)
 
 
 def _evaluate_real_pen(flags: EvaluateFlags, predictor: Predictor, output: Path | None) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _read_npz(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, member:
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # all that NumPy writes
             raise zipfile.BadZipFile
         with archive.open(entry) as stream:
-            found_shape, fortran_order, found_dtype = _read_npy_header(stream)
+            found_shape, fortran_order, found_dtype = read_npy_header(stream)
             if found_dtype.hasobject:
                 raise UserError(f"{path} holds pickled Python objects; they are never loaded, as they can run code.")
             if found_shape != shape or found_dtype != dtype:
@@ -74,7 +74,12 @@ def _read_npz(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, member:
     return array
 
 
-def _read_npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return the shape, whether the order is Fortran's, and the type that an `.npy` header promises.
+
+    Raises:
+        ValueError: it is no such header.
+    """
     # Version 1.0 alone: it bounds its own length by 64 KiB, and it is what NumPy writes for plain arrays.
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("not an .npy header of version 1.0")

@@ -1,7 +1,8 @@
 """`CharacterDataset`: the one value that every loader ends in and everything above starts from."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +25,10 @@ class CharacterDataset:
         licence: one line, e.g. `CC BY-SA 4.0`.
         credit: one line naming the makers, as they ask for it.
         groups: int32 `[n]` (the writer or the book of each image), or None where unknown.
+        sources: int32 `[n]`, the index into `source_names` of the data set that each image is from; None for a set
+            that is not combined from others.
+        source_names: the registered names of those data sets.
+        left_out: how many images of the published set, all splits together, are not here, by the reason.
 
     Raises:
         UserError: shapes, types or label range are not as above.
@@ -37,6 +42,9 @@ class CharacterDataset:
     licence: str
     credit: str
     groups: np.ndarray | None = None
+    sources: np.ndarray | None = None
+    source_names: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self):
         count = len(self.images)
@@ -44,7 +52,7 @@ class CharacterDataset:
             raise UserError(
                 f"{self.name}: images must be uint8 [n, h, w], not {self.images.dtype} {self.images.shape}."
             )
-        for part in ("labels", "groups"):
+        for part in ("labels", "groups", "sources"):
             values = getattr(self, part)
             if values is not None and (values.dtype != np.int32 or values.shape != (count,)):
                 raise UserError(f"{self.name}: {part} must be int32 [{count}], not {values.dtype} {values.shape}.")
@@ -73,8 +81,8 @@ class CharacterDataset:
 
     def select(self, rows: np.ndarray) -> "CharacterDataset":
         """Return the data set of the given row numbers (int `[m]`), in that order."""
-        groups = None if self.groups is None else self.groups[rows]
-        return replace(self, images=self.images[rows], labels=self.labels[rows], groups=groups)
+        parts = {part: getattr(self, part) for part in ("images", "labels", "groups", "sources")}
+        return replace(self, **{part: values[rows] for part, values in parts.items() if values is not None})
 
     def resized(self, size: int) -> "CharacterDataset":
         """Return the data set with images of `size` x `size` pixels (Lanczos, antialiased when shrinking)."""
@@ -83,3 +91,18 @@ class CharacterDataset:
         shape = (size, size)
         images = [np.asarray(Image.fromarray(image).resize(shape, Image.Resampling.LANCZOS)) for image in self.images]
         return replace(self, images=np.stack(images) if images else np.zeros((0, *shape), np.uint8))
+
+
+def content_keys(images: np.ndarray) -> np.ndarray:
+    """Return what tells equal images from different ones, whatever file or data set they come from.
+
+    Args:
+        images: uint8 `[n, height, width]`.
+
+    Returns:
+        `S32` `[n]`: SHA-256 of the height and the width (each as 4 bytes, little-endian) and the pixels, row by row.
+        A NumPy string drops zero bytes at its end, which does no harm to comparing and sorting.
+    """
+    shape = np.array(images.shape[1:], "<u4").tobytes()
+    digests = [hashlib.sha256(shape + np.ascontiguousarray(image).data).digest() for image in images]
+    return np.array(digests, "S32")

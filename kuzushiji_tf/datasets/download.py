@@ -19,7 +19,7 @@ def cache_folder() -> Path:
 
 def fetch(
     urls: Sequence[str],
-    md5: str,
+    known_hash: str,
     folder: Path,
     *,
     timeout: tuple[float, float] = (10.0, 30.0),
@@ -30,7 +30,7 @@ def fetch(
 
     Args:
         urls: the same file on several hosts, tried in this order; all end in its name.
-        md5: hex digest of the file as published.
+        known_hash: of the file as published, `md5:<hex digest>` or `sha256:<hex digest>`.
         folder: where it is kept; made when needed.
         timeout: seconds to wait for a connection, and for each piece of data.
         rounds: how often the whole list is tried.
@@ -41,7 +41,8 @@ def fetch(
     """
     name = urlsplit(urls[0]).path.rsplit("/", 1)[-1]
     path = folder / name
-    if path.is_file() and pooch.file_hash(str(path), alg="md5") == md5:
+    algorithm, digest = known_hash.split(":")
+    if path.is_file() and pooch.file_hash(str(path), alg=algorithm) == digest:
         return path
     failures: dict[str, str] = {}
     for attempt in range(rounds):
@@ -49,7 +50,7 @@ def fetch(
             time.sleep(pause)
         for url in urls:
             try:
-                _download(url, path, md5, timeout)
+                _download(url, path, known_hash, timeout)
                 return path
             except (OSError, ValueError) as error:
                 failures[urlsplit(url).netloc] = _reason(error)
@@ -60,7 +61,7 @@ def fetch(
     )
 
 
-def _download(url: str, path: Path, md5: str, timeout: tuple[float, float]) -> None:
+def _download(url: str, path: Path, known_hash: str, timeout: tuple[float, float]) -> None:
     pooch.get_logger().setLevel("WARNING")  # the bar says it all; it stays away where no terminal shows it
     title = f"{path.name} from {urlsplit(url).netloc}"
     # total=1: pooch asks whether the bar is true before it knows the size, and a bar without total has no truth.
@@ -71,7 +72,7 @@ def _download(url: str, path: Path, md5: str, timeout: tuple[float, float]) -> N
             timeout=timeout,
             headers={"Accept-Encoding": "identity"},  # a .gz file must arrive as it is, or its md5 differs
         )
-        pooch.retrieve(url, f"md5:{md5}", fname=path.name, path=path.parent, downloader=downloader)
+        pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, downloader=downloader)
 
 
 def _reason(error: Exception) -> str:

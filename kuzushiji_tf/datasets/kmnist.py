@@ -57,6 +57,16 @@ K49_MIRRORS = ("https://codh.rois.ac.jp/kmnist/dataset/k49/", "http://codh.rois.
 
 
 @dataclass(frozen=True)
+class _Release:
+    """One published data set."""
+
+    name: str
+    splits: dict[str, "_Split"]
+    classes: Labels
+    mirrors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Split:
     """The files of one split; the content is in any one of `images` and any one of `labels`.
 
@@ -68,7 +78,7 @@ class _Split:
     labels: tuple[str, ...]
 
 
-_KMNIST = {
+_KMNIST_SPLITS = {
     "train": _Split(
         60_000,
         ("kmnist-train-imgs.npz", "train-images-idx3-ubyte.gz"),
@@ -80,10 +90,12 @@ _KMNIST = {
         ("kmnist-test-labels.npz", "t10k-labels-idx1-ubyte.gz"),
     ),
 }
-_K49 = {
+_K49_SPLITS = {
     "train": _Split(232_365, ("k49-train-imgs.npz",), ("k49-train-labels.npz",)),
     "test": _Split(38_547, ("k49-test-imgs.npz",), ("k49-test-labels.npz",)),
 }
+_KMNIST = _Release("kmnist", _KMNIST_SPLITS, KMNIST_CLASSES, KMNIST_MIRRORS)
+_K49 = _Release("k49", _K49_SPLITS, K49_CLASSES, K49_MIRRORS)
 
 
 def load_kmnist(split: str, options: LoadOptions) -> CharacterDataset:
@@ -96,7 +108,7 @@ def load_kmnist(split: str, options: LoadOptions) -> CharacterDataset:
         MissingFileError: `options.data_dir` is given and lacks a file.
         UserError: a file is not as published, or cannot be downloaded.
     """
-    return _load("kmnist", split, _KMNIST[split], KMNIST_CLASSES, KMNIST_MIRRORS, options)
+    return _load(_KMNIST, split, options)
 
 
 def load_k49(split: str, options: LoadOptions) -> CharacterDataset:
@@ -108,33 +120,79 @@ def load_k49(split: str, options: LoadOptions) -> CharacterDataset:
         MissingFileError: `options.data_dir` is given and lacks a file.
         UserError: a file is not as published, or cannot be downloaded.
     """
-    return _load("k49", split, _K49[split], K49_CLASSES, K49_MIRRORS, options)
+    return _load(_K49, split, options)
 
 
-def _load(
-    name: str, split: str, files: _Split, classes: Labels, mirrors: tuple[str, ...], options: LoadOptions
-) -> CharacterDataset:
-    paths = [_locate(name, names, mirrors, options) for names in (files.images, files.labels)]
+def find_kmnist(data_dir: Path | None) -> Path | None:
+    """Return the folder with Kuzushiji-MNIST's files, or None where one of them is missing."""
+    return _find_all(_KMNIST, data_dir)
+
+
+def find_k49(data_dir: Path | None) -> Path | None:
+    """Return the folder with Kuzushiji-49's files, or None where one of them is missing."""
+    return _find_all(_K49, data_dir)
+
+
+def download_kmnist() -> Path:
+    """Download Kuzushiji-MNIST into the cache, unless it is there, and return the folder.
+
+    Raises:
+        UserError: no host gave a file.
+    """
+    return _download(_KMNIST)
+
+
+def download_k49() -> Path:
+    """Download Kuzushiji-49; as `download_kmnist`."""
+    return _download(_K49)
+
+
+def _load(release: _Release, split: str, options: LoadOptions) -> CharacterDataset:
+    files = release.splits[split]
+    paths = [_locate(release, names, options) for names in (files.images, files.labels)]
     images = _read_array(paths[0], (files.count, 28, 28))
     labels = _read_array(paths[1], (files.count,)).astype(np.int32)
-    return CharacterDataset(name, split, images, labels, classes, LICENCE, CREDIT)
+    return CharacterDataset(release.name, split, images, labels, release.classes, LICENCE, CREDIT)
 
 
-def _locate(dataset: str, names: tuple[str, ...], mirrors: tuple[str, ...], options: LoadOptions) -> Path:
+def _locate(release: _Release, names: tuple[str, ...], options: LoadOptions) -> Path:
     """Return the path of one of the named files, as published, wherever it is."""
-    if folder := options.data_dir or os.environ.get("KUZUSHIJI_DATA"):
-        for name in names:
-            for path in (Path(folder, dataset, name), Path(folder, name)):
-                if path.is_file():
-                    _verify(path)
-                    return path
+    if path := _find(release, names, [options.data_dir or os.environ.get("KUZUSHIJI_DATA")]):
+        _verify(path)
+        return path
     if options.data_dir:
         raise MissingFileError(
-            f"There is no {' or '.join(names)} in {options.data_dir} or {options.data_dir / dataset}; "
+            f"There is no {' or '.join(names)} in {options.data_dir} or {options.data_dir / release.name}; "
             "put it there, or leave --data-dir out to have it downloaded."
         )
-    name = names[-1]
-    return fetch([mirror + name for mirror in mirrors], MD5[name], cache_folder() / dataset)
+    return _fetch(release, names[-1])
+
+
+def _find(release: _Release, names: tuple[str, ...], folders: list[str | Path | None]) -> Path | None:
+    candidates = (
+        path
+        for folder in filter(None, folders)
+        for name in names
+        for path in (Path(folder, release.name, name), Path(folder, name))
+    )
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _find_all(release: _Release, data_dir: Path | None) -> Path | None:
+    folders = [data_dir] if data_dir else [os.environ.get("KUZUSHIJI_DATA"), cache_folder()]
+    found = [
+        _find(release, names, folders) for files in release.splits.values() for names in (files.images, files.labels)
+    ]
+    return found[0].parent if all(found) else None
+
+
+def _download(release: _Release) -> Path:
+    paths = [_fetch(release, names[-1]) for files in release.splits.values() for names in (files.images, files.labels)]
+    return paths[0].parent
+
+
+def _fetch(release: _Release, name: str) -> Path:
+    return fetch([mirror + name for mirror in release.mirrors], f"md5:{MD5[name]}", cache_folder() / release.name)
 
 
 def _verify(path: Path) -> None:

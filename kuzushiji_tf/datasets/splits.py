@@ -1,9 +1,52 @@
-"""Validation rows: carved from the training images, by class, and by writer or book where known."""
+"""Test and validation rows: chosen from originals, by class, and by writer or book where known."""
 
 import numpy as np
 
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.errors import UserError
+
+TEST_FRACTION = 1 / 7  # as in Kuzushiji-MNIST: 60,000 to 10,000
+
+
+def held_out_rows(keys: np.ndarray, labels: np.ndarray, classes: int, fraction: float = TEST_FRACTION) -> np.ndarray:
+    """Return which rows are for testing, bool `[n]`: a function of the images and their classes alone.
+
+    Equal images are one original and stay together. A class of `n` originals gives `n * fraction` of them: the whole
+    part of that always; the fractional parts together give the total its share, and go to the classes that rounding
+    down cost most. No class gives its only original. Within a class the originals with the lowest keys are taken.
+
+    Args:
+        keys: `S32` `[n]`, as `core.content_keys` returns them; the order of the rows plays no part.
+        labels: int `[n]`, class indices below `classes`.
+        fraction: of the originals; in 0 <= fraction < 1.
+    """
+    _, first, original = np.unique(keys, return_index=True, return_inverse=True)
+    # An image that stands in two classes counts for the one with the lower index, and is held out in both or neither.
+    label = np.full(len(first), classes)
+    np.minimum.at(label, original, labels)
+    counts = np.bincount(label, minlength=classes)
+    taken = _shares(counts, fraction, tie_break=np.arange(classes))
+    order = np.argsort(label, kind="stable")  # np.unique has sorted the originals by key
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return (rank < taken[label])[original]
+
+
+def held_out_groups(
+    groups: np.ndarray, labels: np.ndarray, classes: int, fraction: float = TEST_FRACTION
+) -> np.ndarray:
+    """Return which rows are for testing, bool `[n]`, by whole groups: writers, sheets or books.
+
+    The same groups are chosen whenever the data are the same, and no group stands on both sides; every class keeps
+    at least one image for training.
+
+    Args:
+        groups: int `[n]`.
+        labels: int `[n]`, class indices below `classes`.
+    """
+    chosen = np.zeros(len(labels), bool)
+    chosen[_choose_groups(groups, labels, classes, fraction, np.random.Generator(np.random.PCG64(0)))] = True
+    return chosen
 
 
 def validation_rows(dataset: CharacterDataset, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,8 +66,11 @@ def validation_rows(dataset: CharacterDataset, fraction: float, seed: int) -> tu
     chosen = np.zeros(len(dataset), bool)
     if fraction:
         generator = np.random.Generator(np.random.PCG64(seed))
-        choose = _choose_images if dataset.groups is None else _choose_groups
-        chosen[choose(dataset, fraction, generator)] = True
+        if dataset.groups is None:
+            taken = _choose_images(dataset.labels, len(dataset.classes), fraction, generator)
+        else:
+            taken = _choose_groups(dataset.groups, dataset.labels, len(dataset.classes), fraction, generator)
+        chosen[taken] = True
         if not chosen.any():
             raise UserError(
                 f"{dataset.name}: nothing can be spared for validation, since every class must keep an image for "
@@ -33,30 +79,39 @@ def validation_rows(dataset: CharacterDataset, fraction: float, seed: int) -> tu
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def _choose_images(dataset: CharacterDataset, fraction: float, generator: np.random.Generator) -> np.ndarray:
-    counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
-    wanted = counts * fraction
-    taken = np.floor(wanted).astype(np.int64)
-    # What rounding down leaves over goes to the classes that lost most by it, so that many small classes together
-    # still give their fraction. Equal losses are ordered at random.
-    order = np.lexsort((generator.random(len(counts)), taken - wanted))
-    order = order[counts[order] > taken[order] + 1]
-    taken[order[: max(round(wanted.sum()), 1) - taken.sum()]] += 1
-    by_class = np.split(np.argsort(dataset.labels, kind="stable"), np.cumsum(counts)[:-1])
+def _choose_images(labels: np.ndarray, classes: int, fraction: float, generator: np.random.Generator) -> np.ndarray:
+    counts = np.bincount(labels, minlength=classes)
+    taken = _shares(counts, fraction, tie_break=generator.random(classes))
+    by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
     return np.concatenate([generator.permutation(rows)[:number] for rows, number in zip(by_class, taken, strict=True)])
 
 
-def _choose_groups(dataset: CharacterDataset, fraction: float, generator: np.random.Generator) -> np.ndarray:
+def _shares(counts: np.ndarray, fraction: float, tie_break: np.ndarray) -> np.ndarray:
+    """Return how many of each class's images to take: `fraction` of them, never all.
+
+    What rounding down leaves over goes to the classes that lost most by it, so that many small classes together still
+    give their fraction; equal losses are ordered by `tie_break`.
+    """
+    wanted = counts * fraction
+    taken = np.floor(wanted).astype(np.int64)
+    order = np.lexsort((tie_break, np.round(taken - wanted, 9)))  # or the last bits would decide between equals
+    order = order[counts[order] > taken[order] + 1]
+    taken[order[: max(round(wanted.sum()), 1) - taken.sum()]] += 1
+    return taken
+
+
+def _choose_groups(
+    membership: np.ndarray, labels: np.ndarray, classes: int, fraction: float, generator: np.random.Generator
+) -> np.ndarray:
     """Take groups in random order, each if that brings the classes' shares nearer to the fraction."""
-    classes = len(dataset.classes)
-    remaining = np.bincount(dataset.labels, minlength=classes)
+    remaining = np.bincount(labels, minlength=classes)
     present = remaining > 0
     missing = remaining * fraction  # images of each class that validation still lacks
-    order = np.argsort(dataset.groups, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(dataset.groups[order])) + 1)
+    order = np.argsort(membership, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(membership[order])) + 1)
     chosen, nearest = [], None
     for rows in (groups[index] for index in generator.permutation(len(groups))):
-        counts = np.bincount(dataset.labels[rows], minlength=classes)
+        counts = np.bincount(labels[rows], minlength=classes)
         if ((remaining - counts < 1) & present).any():
             continue
         gain = np.abs(missing).sum() - np.abs(missing - counts).sum()

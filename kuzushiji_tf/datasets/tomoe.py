@@ -75,7 +75,7 @@ def load_tomoe_strokes(data_dir: Path | None = None) -> list[Drawing]:
         MissingFileError: the file is not there.
         UserError: the file is damaged; the sentence names the line.
     """
-    path = _find(data_dir)
+    path = _require(data_dir)
     drawings = []
     number = 0
     try:
@@ -101,13 +101,19 @@ def _parse(line: str, where: str) -> Drawing:
     return Drawing(character, as_strokes(strokes, where), writer)
 
 
-def _find(data_dir: Path | None) -> Path:
+def find(data_dir: Path | None) -> Path | None:
+    """Return the path of the file in `data_dir` (None: `KUZUSHIJI_DATA`), or None."""
+    folder = data_dir or os.environ.get("KUZUSHIJI_DATA")
+    candidates = (Path(folder) / "tomoe" / FILE_NAME, Path(folder) / FILE_NAME) if folder else ()
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _require(data_dir: Path | None) -> Path:
+    if path := find(data_dir):
+        return path
     folder = data_dir or os.environ.get("KUZUSHIJI_DATA")
     if not folder:
         raise MissingFileError(
             f"The data set 'tomoe' needs {FILE_NAME}: name its folder with --data-dir or KUZUSHIJI_DATA."
         )
-    for path in (Path(folder) / "tomoe" / FILE_NAME, Path(folder) / FILE_NAME):
-        if path.is_file():
-            return path
     raise MissingFileError(f"There is no {FILE_NAME} in {folder} or {Path(folder) / 'tomoe'}; put it there.")

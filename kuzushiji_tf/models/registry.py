@@ -7,10 +7,11 @@ import keras
 from kuzushiji_tf.config import SMALLEST_SIZE
 from kuzushiji_tf.errors import UserError, unknown_name
 from kuzushiji_tf.models.building import Seeds
-from kuzushiji_tf.models.preact_resnet import preact_resnet20
+from kuzushiji_tf.models.preact_resnet import preact_resnet12, preact_resnet20
 from kuzushiji_tf.models.simple_cnn import simple_cnn
 
 _BUILDERS: dict[str, Callable[[keras.KerasTensor, int, Seeds], keras.KerasTensor]] = {
+    "preact_resnet12": preact_resnet12,
     "preact_resnet20": preact_resnet20,
     "simple_cnn": simple_cnn,
 }

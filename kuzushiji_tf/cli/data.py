@@ -1,0 +1,288 @@
+"""`data`: what data sets there are, what is in them, and their splits and balanced forms as files for others."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from kuzushiji_tf.config import SMALLEST_SIZE
+from kuzushiji_tf.datasets.registry import (
+    LoadOptions,
+    dataset_entries,
+    entry_of,
+    is_folder,
+    load_dataset,
+    locate,
+    parts_of,
+    resolve,
+)
+from kuzushiji_tf.errors import UserError, unknown_name
+
+SUMMARY = "summary.json"
+_Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListFlags:
+    """Show every data set, and whether its files are in --data-dir, else in KUZUSHIJI_DATA or the download cache."""
+
+    data_dir: Path | None = None  # the folder to look in
+    json: bool = False  # print the table as one JSON object in the last line
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadFlags:
+    """Download a data set into the cache, where it is then found by itself; every file is verified."""
+
+    name: _Name  # a data set, as `data list` shows it
+    data_dir: Path | None = None  # a folder that may have the files already; default: KUZUSHIJI_DATA
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LoadFlags:
+    """Which data set, and how it is loaded."""
+
+    name: _Name  # a data set, several joined by +, or a folder of your own images or arrays
+    data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
+    per_class: int = 100  # images drawn for each class, for data sets drawn from strokes
+    skip_damaged: bool = False  # leave unreadable images out instead of stopping at the first
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectFlags(_LoadFlags):
+    """Count, summarize and draw one split: counts per class, imbalance plot, contact sheet."""
+
+    split: str = "train"  # train or test; kkanji-low-shot also has support
+    classes: str | None = None  # these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
+    image_size: int | None = None  # pixels; default: the data set's own
+    output: Path | None = None  # folder of the tables and pictures; default: inspection/NAME-SPLIT
+    json: bool = False  # print the summary as one JSON object in the last line
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFlags(_LoadFlags):
+    """Write the splits as a CSV that others can reproduce: split, character, code_point, key of every image.
+
+    The key is the SHA-256 of the image's height and width (4 bytes each, little-endian) and of its pixels, one byte
+    each, row by row, ink white on black. Lines are sorted by split, character and key.
+    """
+
+    output: Path  # the file to write
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterializeFlags(_LoadFlags):
+    """Write a set as files, balanced: of each class the originals first, then augmented copies of them.
+
+    An interrupted run goes on where it stopped when it is started again with the same flags.
+    """
+
+    out: Path  # the folder to write
+    balance: int = 0  # images of each class; 0: the images as they are
+    split: str = "train"  # balancing test images serves no fair test
+    format: Literal["npy", "tfrecord"] = "npy"  # images.npy, labels.npy and index.json, or TFRecord shards
+    classes: str | None = None  # these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
+    image_size: int | None = None  # pixels; default: the data set's own
+    seed: int = 0  # of the augmentation
+    overwrite: bool = False  # replace a set that --out holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyFlags:
+    """Check a folder of arrays (images.npy, labels.npy, index.json): complete, sound, and what it says it is."""
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]  # the folder to check
+    json: bool = False  # print what was found as one JSON object in the last line
+
+
+DataFlags = (
+    Annotated[ListFlags, tyro.conf.subcommand("list")]
+    | Annotated[DownloadFlags, tyro.conf.subcommand("download")]
+    | Annotated[InspectFlags, tyro.conf.subcommand("inspect")]
+    | Annotated[SplitFlags, tyro.conf.subcommand("split")]
+    | Annotated[MaterializeFlags, tyro.conf.subcommand("materialize")]
+    | Annotated[VerifyFlags, tyro.conf.subcommand("verify")]
+)
+
+
+def default_flags(arguments: list[str]) -> Any:
+    """Refuse an unknown action, with the nearest one; the flags have no defaults beyond those of their classes.
+
+    Raises:
+        UserError: the first argument is neither a flag nor an action.
+    """
+    names = [action.__name__.removesuffix("Flags").lower() for action in _ACTIONS]
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in names:
+        raise unknown_name("action of `data`", arguments[0], names)
+    return tyro.MISSING_NONPROP
+
+
+def run(flags: Any) -> None:
+    """Do what was asked for.
+
+    Raises:
+        UserError, MissingFileError: a name, a folder or a data set's file is not as it should be.
+    """
+    if (getattr(flags, "image_size", None) or SMALLEST_SIZE) < SMALLEST_SIZE:
+        raise UserError(f"--image-size is {flags.image_size}; it must be at least {SMALLEST_SIZE}.")
+    if getattr(flags, "per_class", 1) < 1:
+        raise UserError(f"--per-class is {flags.per_class}; it must be at least 1.")
+    _ACTIONS[type(flags)](flags)
+
+
+def _list(flags: ListFlags) -> None:
+    rows, listed = [("name", "classes", "images", "size", "present", "where from", "licence")], {}
+    for name, entry in dataset_entries().items():
+        found = locate(name, flags.data_dir)
+        present = "needs none" if found is True else "yes" if found else "no"
+        images = "any number" if entry.images is None else f"{entry.images:,}"
+        rows.append((name, f"{entry.classes:,}", images, entry.size, present, entry.where, entry.licence))
+        listed[name] = {
+            "description": entry.description,
+            "classes": entry.classes,
+            "images": entry.images,
+            "size": entry.size,
+            "licence": entry.licence,
+            "where": entry.where,
+            "splits": entry.splits,
+            "present": bool(found),
+            "path": None if found is True or not found else str(found),
+        }
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if number in (1, 2) else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+    print("\nAny of them can be joined by +, as in kmnist+kkanji; a folder of your own images is named by its path.")
+    if flags.json:
+        print(json.dumps(listed, ensure_ascii=False))
+
+
+def _download(flags: DownloadFlags) -> None:
+    from kuzushiji_tf.datasets.download import cache_folder
+
+    if is_folder(flags.name):
+        raise UserError(f"{flags.name} is a folder of your own: there is nothing to download.")
+    for name in parts_of(flags.name):
+        entry = entry_of(name)
+        found = locate(name, flags.data_dir)
+        if found is True:
+            print(f"{name} needs no files: it is {entry.where}.")
+            continue
+        # What lies in the cache is verified, and fetched again if it is damaged.
+        if found and not (entry.downloader and Path(found).is_relative_to(cache_folder())):
+            print(f"{name} is in {found}.")
+            continue
+        if not entry.downloader:
+            raise UserError(
+                f"{name} cannot be downloaded by a program ({entry.where}): put its files into a folder and name "
+                "that with --data-dir or KUZUSHIJI_DATA."
+            )
+        print(f"{name} is in {resolve(entry.downloader)()}.")
+
+
+def _inspect(flags: InspectFlags) -> None:
+    from kuzushiji_tf.files import atomic_folder, write_json
+    from kuzushiji_tf.summaries import describe, summarize, write_classes
+
+    output = flags.output or Path("inspection", f"{Path(flags.name).resolve().name}-{flags.split}")
+    if output.is_dir() and any(output.iterdir()) and not (output / SUMMARY).is_file():
+        raise UserError(f"{output} holds files of another kind; name a new folder with --output.")
+    dataset = load_dataset(flags.name, flags.split, _options(flags, flags.classes, flags.image_size))
+    summary = summarize(dataset)
+    from kuzushiji_tf import contact_sheets, figures
+
+    with atomic_folder(output) as folder:
+        write_json(folder / SUMMARY, summary)
+        write_classes(folder / "classes.csv", dataset)
+        figures.save(contact_sheets.imbalance_plot(dataset), folder / "imbalance.png")
+        figures.save(contact_sheets.contact_sheet(dataset), folder / "contact_sheet.png")
+    print("\n".join(describe(summary)))
+    print(f"\ntables and pictures: {output}")
+    if flags.json:
+        print(json.dumps(summary, ensure_ascii=False))
+
+
+def _split(flags: SplitFlags) -> None:
+    from kuzushiji_tf.files import atomic_path
+    from kuzushiji_tf.summaries import shared_images, split_rows, write_split_file
+
+    if flags.output.is_dir():
+        raise UserError(f"{flags.output} is a folder; --output names the file to write, such as split.csv.")
+    rows, counts = [], {}
+    for split in _splits(flags.name):
+        part = split_rows(load_dataset(flags.name, split, _options(flags)))
+        counts[split] = len(part)
+        rows += part
+    with atomic_path(flags.output) as temporary:
+        digest = write_split_file(temporary, rows)
+    if shared := shared_images(rows):
+        print(f"note: {shared:,} images stand in more than one split, as published")
+    parts = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    print(f"{flags.output}: {parts}; sha256 {digest}")
+
+
+def _splits(name: str) -> tuple[str, ...]:
+    """Return the splits that a data set has: for a mixture, those that all of its parts have."""
+    if is_folder(name):
+        return ("train", "test")
+    first, *others = [entry_of(part).splits for part in parts_of(name)]
+    return tuple(split for split in first if all(split in other for other in others))
+
+
+def _materialize(flags: MaterializeFlags) -> None:
+    from kuzushiji_tf.materializing import materialize
+    from kuzushiji_tf.quiet import start_tensorflow
+
+    dataset = load_dataset(flags.name, flags.split, _options(flags, flags.classes, flags.image_size))
+    if flags.balance > 0 or flags.format == "tfrecord":
+        start_tensorflow()
+    try:
+        folder = materialize(
+            dataset, flags.out, flags.balance, flags.seed, format=flags.format, overwrite=flags.overwrite
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Stopped; the same command goes on from there.") from None
+    if flags.format == "npy":
+        print(f"{folder}: train on it with  python train.py --dataset {folder}")
+    else:
+        print(f"{folder}: TFRecord shards, features image (PNG), label, character, original")
+
+
+def _verify(flags: VerifyFlags) -> None:
+    from kuzushiji_tf.datasets.array_folders import verify_array_folder
+
+    found = verify_array_folder(flags.folder)
+    empty = f", {found['empty_classes']:,} of them without images" if found["empty_classes"] else ""
+    print(f"{flags.folder} is sound: {found['images']:,} images of {found['height']} x {found['width']} pixels")
+    print(f"{found['classes']:,} classes{empty}; content hash {found['content_hash']}")
+    if origin := found["origin"]:
+        balance = f"balanced to {origin['balance']:,} of each class" if origin.get("balance") else "as they are"
+        print(f"made from {origin['dataset']}, {origin['split']} split, {balance}")
+    if flags.json:
+        print(json.dumps(found, ensure_ascii=False))
+
+
+def _options(flags: _LoadFlags, classes: str | None = None, image_size: int | None = None) -> LoadOptions:
+    return LoadOptions(
+        data_dir=flags.data_dir,
+        image_size=image_size,
+        per_class=flags.per_class,
+        classes=classes,
+        skip_damaged=flags.skip_damaged,
+    )
+
+
+_ACTIONS: dict[type, Callable[[Any], None]] = {
+    ListFlags: _list,
+    DownloadFlags: _download,
+    InspectFlags: _inspect,
+    SplitFlags: _split,
+    MaterializeFlags: _materialize,
+    VerifyFlags: _verify,
+}

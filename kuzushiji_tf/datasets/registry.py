@@ -84,54 +84,43 @@ def _etl(name: str, description: str, classes: int, images: int, size: str) -> D
     return DatasetEntry(loader, description, classes, images, size, licence, own, finder)
 
 
-_CODH = "download from CODH"
+def _codh(
+    loader: str, description: str, classes: int, images: int, size: str, files: tuple[str, str], **others: Any
+) -> DatasetEntry:
+    return DatasetEntry(
+        loader, description, classes, images, size, "CC BY-SA 4.0", "download from CODH", *files, **others
+    )
+
+
+_KKANJI_FILES = ("kkanji:find_source", "kkanji:download")
 _ENTRIES = {
     "kana": _drawn("load_hiragana", "hiragana drawn from KanjiVG strokes", 71),
     "katakana": _drawn("load_katakana", "katakana drawn from KanjiVG strokes", 71),
     "hiragana+katakana": _drawn("load_both", "both, drawn from KanjiVG strokes", 142),
-    "kmnist": DatasetEntry(
+    "kmnist": _codh(
         "kmnist:load_kmnist",
         "Kuzushiji-MNIST: one cursive hiragana of each of ten rows",
         10,
         70_000,
         "28 x 28",
-        "CC BY-SA 4.0",
-        _CODH,
-        "kmnist:find_kmnist",
-        "kmnist:download_kmnist",
+        ("kmnist:find_kmnist", "kmnist:download_kmnist"),
     ),
-    "k49": DatasetEntry(
+    "k49": _codh(
         "kmnist:load_k49",
         "Kuzushiji-49: all cursive hiragana and the iteration mark",
         49,
         270_912,
         "28 x 28",
-        "CC BY-SA 4.0",
-        _CODH,
-        "kmnist:find_k49",
-        "kmnist:download_k49",
+        ("kmnist:find_k49", "kmnist:download_k49"),
     ),
-    "kkanji": DatasetEntry(
-        "kkanji:load_kkanji",
-        "Kuzushiji-Kanji: cursive kanji",
-        3832,
-        140_396,
-        "64 x 64",
-        "CC BY-SA 4.0",
-        _CODH,
-        "kkanji:find_source",
-        "kkanji:download",
-    ),
-    "kkanji-low-shot": DatasetEntry(
+    "kkanji": _codh("kkanji:load_kkanji", "Kuzushiji-Kanji: cursive kanji", 3832, 140_396, "64 x 64", _KKANJI_FILES),
+    "kkanji-low-shot": _codh(
         "kkanji:load_low_shot",
         "Kuzushiji-Kanji with classes that are never trained on",
         3832,
         140_396,
         "64 x 64",
-        "CC BY-SA 4.0",
-        _CODH,
-        "kkanji:find_source",
-        "kkanji:download",
+        _KKANJI_FILES,
         splits=("train", "support", "test"),
     ),
     "etl1": _etl("etl1", "hand-printed digits, capitals, symbols, katakana", 99, 141_319, "64 x 63"),

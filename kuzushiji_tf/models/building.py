@@ -1,6 +1,11 @@
-"""What the model families share: seeded initializers and the classifier head."""
+"""What the model families share: seeded initializers, convolutions, residual sums and the classifier head."""
 
 import keras
+from keras import layers
+
+from kuzushiji_tf.config import Architecture
+
+MIXABLE = "mixable"  # names of layers whose outputs `mixup` may mix begin with this
 
 
 class Seeds:
@@ -23,6 +28,37 @@ class Seeds:
         return keras.initializers.GlorotUniform(seed=self.draw())
 
 
-def logits_layer(classes: int, seeds: Seeds) -> keras.layers.Dense:
-    """Return the last layer; float32 whatever the precision of the others, so that the loss is exact."""
-    return keras.layers.Dense(classes, kernel_initializer=seeds.glorot_uniform(), dtype="float32", name="logits")
+def convolution(channels: int, kernel: int, stride: int, seeds: Seeds) -> layers.Conv2D:
+    """Return a convolution without bias, for a batch normalization to follow."""
+    return layers.Conv2D(
+        channels, kernel, strides=stride, padding="same", use_bias=False, kernel_initializer=seeds.he_normal()
+    )
+
+
+def batch_norm() -> layers.BatchNormalization:
+    """Return a batch normalization with the constants of the residual networks' reference code."""
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+
+
+def scaled(number: int, factor: float) -> int:
+    """Return a number of channels or blocks times a factor, at least one."""
+    return max(1, round(number * factor))
+
+
+def skipped_at_random(residual: keras.KerasTensor, chance: float, seeds: Seeds) -> keras.KerasTensor:
+    """Return a residual that is zero for some images in training (Huang et al. 2016, "... with Stochastic Depth")."""
+    if not chance:
+        return residual
+    return layers.Dropout(chance, noise_shape=(None, 1, 1, 1), seed=seeds.draw())(residual)
+
+
+def classify(features: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture) -> keras.KerasTensor:
+    """Return logits `[batch, classes]` of features `[batch, n]`, through `head_rank` features where that is set.
+
+    The last layer computes in float32 whatever the precision of the others, so that the loss is exact.
+    """
+    if architecture.head_rank:
+        features = layers.Dense(
+            architecture.head_rank, use_bias=False, kernel_initializer=seeds.glorot_uniform(), name="head"
+        )(features)
+    return layers.Dense(classes, kernel_initializer=seeds.glorot_uniform(), dtype="float32", name="logits")(features)

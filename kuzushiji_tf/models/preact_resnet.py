@@ -3,53 +3,87 @@
 import keras
 from keras import layers
 
-from kuzushiji_tf.models.building import Seeds, logits_layer
+from kuzushiji_tf.config import Architecture
+from kuzushiji_tf.models.building import (
+    MIXABLE,
+    Seeds,
+    batch_norm,
+    classify,
+    convolution,
+    scaled,
+    skipped_at_random,
+)
 
 
-def preact_resnet20(image: keras.KerasTensor, classes: int, seeds: Seeds) -> keras.KerasTensor:
+def preact_resnet20(
+    image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture
+) -> keras.KerasTensor:
     """Return the logits of PreAct-ResNet-20; 273,370 parameters at 10 classes, for images of any size.
 
     Three stages of three basic blocks with 16, 32 and 64 channels: the network that reached the best public accuracy
     per parameter on Kuzushiji-MNIST (hysts/pytorch_image_classification).
     """
-    x = _convolution(16, 3, 1, seeds)(image)
-    for stage, channels in enumerate((16, 32, 64)):
-        for block in range(3):
-            x = _basic_block(x, channels, 2 if stage > 0 and block == 0 else 1, seeds)
-    x = layers.GlobalAveragePooling2D()(_norm_relu(x))
-    return logits_layer(classes, seeds)(x)
+    x = convolution(scaled(16, architecture.width), 3, architecture.stem_stride or 1, seeds)(image)
+    x = _stages(x, ((16, 3), (32, 3), (64, 3)), False, seeds, architecture)
+    return classify(_pooled(x), classes, seeds, architecture)
 
 
-def preact_resnet12(image: keras.KerasTensor, classes: int, seeds: Seeds) -> keras.KerasTensor:
+def preact_resnet18(
+    image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture
+) -> keras.KerasTensor:
+    """Return the logits of PreActResNet-18; 11,178,826 parameters at 10 classes.
+
+    Four stages of two basic blocks with 64, 128, 256 and 512 channels: the network of the Kuzushiji-MNIST paper, as in
+    the reference code of manifold mixup (Verma et al. 2019).
+    """
+    x = convolution(scaled(64, architecture.width), 3, architecture.stem_stride or 1, seeds)(image)
+    x = _stages(x, ((64, 2), (128, 2), (256, 2), (512, 2)), False, seeds, architecture)
+    return classify(_pooled(x), classes, seeds, architecture)
+
+
+def preact_resnet12(
+    image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture
+) -> keras.KerasTensor:
     """Return the logits of PreAct-ResNet-12, for thousands of classes of images of 48 to 96 pixels.
 
     A 5 x 5 convolution of 32 channels and every stage halve the image; two basic blocks of 64, two of 128 and one of
     256 channels follow, and dropout of a fifth. At 64 x 64 pixels it takes 80 million multiplications.
     """
-    x = _convolution(32, 5, 2, seeds)(image)
-    for channels, blocks in ((64, 2), (128, 2), (256, 1)):
+    x = convolution(scaled(32, architecture.width), 5, architecture.stem_stride or 2, seeds)(image)
+    x = _pooled(_stages(x, ((64, 2), (128, 2), (256, 1)), True, seeds, architecture))
+    return classify(layers.Dropout(0.2, seed=seeds.draw())(x), classes, seeds, architecture)
+
+
+def _stages(
+    x: keras.KerasTensor, stages: tuple[tuple[int, int], ...], halve_first: bool, seeds: Seeds, choice: Architecture
+) -> keras.KerasTensor:
+    """Return the output of stages of basic blocks, (channels, blocks) each; all but the first halve the image."""
+    stages = [(scaled(channels, choice.width), scaled(blocks, choice.depth)) for channels, blocks in stages]
+    total, number = sum(blocks for _, blocks in stages), 0
+    for stage, (channels, blocks) in enumerate(stages):
         for block in range(blocks):
-            x = _basic_block(x, channels, 2 if block == 0 else 1, seeds)
-    x = layers.GlobalAveragePooling2D()(_norm_relu(x))
-    x = layers.Dropout(0.2, seed=seeds.draw())(x)
-    return logits_layer(classes, seeds)(x)
+            number += 1
+            stride = 2 if block == 0 and (stage > 0 or halve_first) else 1
+            name = f"{MIXABLE}_{stage + 1}" if block == blocks - 1 and stage < len(stages) - 1 else None
+            x = _basic_block(x, channels, stride, seeds, choice.stochastic_depth * number / total, name)
+    return x
 
 
-def _basic_block(x: keras.KerasTensor, channels: int, stride: int, seeds: Seeds) -> keras.KerasTensor:
+def _basic_block(
+    x: keras.KerasTensor, channels: int, stride: int, seeds: Seeds, skip: float, name: str | None
+) -> keras.KerasTensor:
     activated = _norm_relu(x)
     shortcut = x
     if stride != 1 or x.shape[-1] != channels:
-        shortcut = _convolution(channels, 1, stride, seeds)(activated)
-    y = _convolution(channels, 3, stride, seeds)(activated)
-    y = _convolution(channels, 3, 1, seeds)(_norm_relu(y))
-    return layers.Add()([shortcut, y])
+        shortcut = convolution(channels, 1, stride, seeds)(activated)
+    y = convolution(channels, 3, stride, seeds)(activated)
+    y = convolution(channels, 3, 1, seeds)(_norm_relu(y))
+    return layers.Add(name=name)([shortcut, skipped_at_random(y, skip, seeds)])
+
+
+def _pooled(x: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.GlobalAveragePooling2D()(_norm_relu(x))
 
 
 def _norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
-
-
-def _convolution(channels: int, kernel: int, stride: int, seeds: Seeds) -> layers.Conv2D:
-    return layers.Conv2D(
-        channels, kernel, strides=stride, padding="same", use_bias=False, kernel_initializer=seeds.he_normal()
-    )
+    return layers.ReLU()(batch_norm()(x))

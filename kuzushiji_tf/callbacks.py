@@ -22,8 +22,12 @@ HISTORY_COLUMNS = (
     "epoch",
     "loss",
     "accuracy",
+    "precision",
+    "recall",
     "val_loss",
     "val_accuracy",
+    "val_precision",
+    "val_recall",
     "learning_rate",
     "images_per_second",
     "seconds",
@@ -115,16 +119,17 @@ class Checkpoint(keras.callbacks.Callback):
 class SaveBest(keras.callbacks.Callback):
     """Keeps the weights of the epoch with the highest validation accuracy (the lowest loss decides between equals)."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, recogniser: keras.Model):
         super().__init__()
         self._path = path
+        self._recogniser = recogniser
         self.best = [-math.inf, -math.inf]
 
     def on_epoch_end(self, epoch, logs=None):
         score = [logs["val_accuracy"], -logs["val_loss"]]
         if score > self.best:
             self.best = score
-            save_for_use(self.model, self._path)
+            save_for_use(self._recogniser, self.model.optimizer, self._path)
 
 
 class StopOnNan(keras.callbacks.Callback):
@@ -151,15 +156,24 @@ class StopOnNan(keras.callbacks.Callback):
 class Pictures(keras.callbacks.Callback):
     """Writes to TensorBoard: a grid of augmented inputs at the start, the validation confusion matrix at the end."""
 
-    def __init__(self, folder: Path, batches: tf.data.Dataset, validation: tf.data.Dataset | None, labels: Labels):
+    def __init__(
+        self,
+        folder: Path,
+        recogniser: keras.Model,
+        batches: tf.data.Dataset,
+        validation: tf.data.Dataset | None,
+        labels: Labels,
+    ):
         super().__init__()
+        self._recogniser = recogniser
         self._writer = tf.summary.create_file_writer(str(folder / "pictures"))
         self._batches = batches
         self._validation = validation
         self._labels = labels
 
     def on_train_begin(self, logs=None):
-        images, targets = next(iter(self._batches.take(1)))
+        inputs, targets = next(iter(self._batches.take(1)))
+        images = inputs["image"] if isinstance(inputs, dict) else inputs
         images = np.clip(images[:64, :, :, 0], 0, 255).astype(np.uint8)
         titles = [self._labels[index] for index in np.argmax(targets[:64], axis=1)]
         self._write("augmented inputs", image_grid(images, titles), 0)
@@ -167,9 +181,9 @@ class Pictures(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self._validation is None:
             return
-        matrix = np.zeros((len(self._labels),) * 2, np.int64)
+        matrix = np.zeros((len(self._labels),) * 2, np.int32)
         for images, targets in self._validation:
-            predicted = np.argmax(self.model(images, training=False), axis=1)
+            predicted = np.argmax(self._recogniser(images, training=False), axis=1)
             np.add.at(matrix, (np.argmax(targets, axis=1), predicted), 1)
         self._write("validation confusion", confusion_image(matrix, self._labels), self.params["epochs"])
 

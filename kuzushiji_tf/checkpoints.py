@@ -9,7 +9,6 @@ import numpy as np
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
-from kuzushiji_tf.models import build_model
 
 # What Keras's EarlyStopping and ReduceLROnPlateau keep between epochs and Keras's own checkpoints forget.
 _CALLBACK_STATE = ("wait", "best", "best_epoch", "cooldown_counter", "stopped_epoch")
@@ -64,21 +63,26 @@ def load_checkpoint(path: Path, model: keras.Model) -> tuple[int, list[dict[str,
     return epoch, state["watchers"]
 
 
-def save_for_use(model: keras.Model, path: Path) -> None:
+def save_for_use(recogniser: keras.Model, optimizer: keras.optimizers.Optimizer, path: Path) -> None:
     """Save a plain float32 model without the optimizer, whatever precision it was trained in.
 
     Where the optimizer keeps a moving average of the weights, that is what is saved.
     """
-    height, width = model.input_shape[1:3]
-    plain = build_model(model.name, (height, width), model.output_shape[-1])
-    plain.set_weights(model.get_weights())
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    plain = keras.models.clone_model(recogniser, clone_function=_in_float32)
+    plain.set_weights(recogniser.get_weights())
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if optimizer.use_ema:
-        averages = optimizer._model_variables_moving_average
-        for variable, average in zip(plain.trainable_variables, averages, strict=True):
-            variable.assign(keras.ops.convert_to_numpy(average))
+        # The training graph may hold the recogniser's variables in another order.
+        averages = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+        average_of = {id(variable): average for variable, average in averages}
+        for variable, source in zip(plain.trainable_variables, recogniser.trainable_variables, strict=True):
+            variable.assign(keras.ops.convert_to_numpy(average_of[id(source)]))
     with atomic_path(path) as temporary:
         plain.save(temporary, include_optimizer=False)
+
+
+def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
 
 
 def _steps_done(model: keras.Model) -> int:

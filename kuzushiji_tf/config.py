@@ -57,6 +57,48 @@ class ImageAugmentation:
 
 
 @dataclass(frozen=True)
+class Architecture:
+    """Choices within a family of models; a family refuses those that it does not have.
+
+    The defaults are the network as published.
+    """
+
+    width: float = 1.0  # channels, times this
+    depth: float = 1.0  # blocks of each stage, times this
+    head_rank: int = 0  # features that the classifier sees, which keeps thousands of classes small; 0: all
+    stochastic_depth: float = 0.0  # chance to skip the last residual block for an image; linearly less before it
+    stem_stride: int = 0  # of the first convolution; 0: the family's own
+    reconstruction: float = 0.0  # weight of the squared error of redrawing the image (capsnet); published: 0.0005
+
+    def __post_init__(self):
+        _require_finite(self, "architecture.")
+        for name in ("width", "depth"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"architecture.{name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("head_rank", "reconstruction"):
+            if getattr(self, name) < 0:
+                raise UserError(f"architecture.{name} is {getattr(self, name)}; it must not be negative.")
+        if not 0 <= self.stochastic_depth < 1:
+            raise UserError(f"architecture.stochastic_depth is {self.stochastic_depth}; it must be in 0 <= value < 1.")
+        if self.stem_stride not in (0, 1, 2):
+            raise UserError(f"architecture.stem_stride is {self.stem_stride}; it must be 1 or 2, or 0.")
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """How the nearest training images decide (model = nearest_neighbors or pca_nearest_neighbors)."""
+
+    neighbors: int = 4  # how many of them
+    weighting: Literal["distance", "uniform"] = "distance"  # a neighbor counts by 1 / distance, or as any other
+    components: int = 60  # principal components that stand for the pixels (pca_nearest_neighbors)
+
+    def __post_init__(self):
+        for name in ("neighbors", "components"):
+            if getattr(self, name) < 1:
+                raise UserError(f"neighbors.{name} is {getattr(self, name)}; it must be at least 1.")
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """One training run. The defaults train the kana recogniser in a few minutes on two cores."""
 
@@ -64,6 +106,7 @@ class TrainingConfig:
     classes: str | None = None  # keep these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     per_class: int = 450  # images rendered for each class, for data sets drawn from strokes
     image_size: int | None = None  # pixels; None keeps the data set's own size
+    random_split: bool = False  # draw the test images from all, by class, instead of by writer as the data set has it
     validation_fraction: float = 0.05  # of each class of the training split; never of the test split
     sampling: Literal["natural", "square_root", "balanced"] = "natural"  # a class of n images is seen as n, n^0.5, n^0
     balance: int = 0  # virtual images of each class: its originals first, then augmented copies; 0: originals only
@@ -81,10 +124,15 @@ class TrainingConfig:
     plateau_patience: int = 3  # epochs without a better validation loss before the rate falls (schedule = plateau)
     plateau_factor: float = 0.3  # what it is then multiplied by
     early_stopping_patience: int = 0  # epochs without a better validation loss before the run ends; 0: never
+    loss: Literal["crossentropy", "margin"] = "crossentropy"  # margin is the capsule network's own
     label_smoothing: float = 0.0
+    mixing: Literal["none", "input", "manifold", "cutmix"] = "none"  # of pairs of images, or of what is made of them
+    mixing_alpha: float = 1.0  # the share of the first of a pair is drawn from Beta(alpha, alpha)
     ema_decay: float = 0.0  # moving average of the weights, used for validation and export; 0: none
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the layers' arithmetic
     jit: bool = False  # compile the step with XLA
+    architecture: Architecture = field(default_factory=Architecture)
+    neighbors: Neighbors = field(default_factory=Neighbors)
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
 
     def __post_init__(self):
@@ -97,7 +145,7 @@ class TrainingConfig:
         for name in ("validation_fraction", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be in 0 <= value < 1.")
-        for name in ("learning_rate", "plateau_factor"):
+        for name in ("learning_rate", "plateau_factor", "mixing_alpha"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be above 0.")
         for name in (
@@ -117,6 +165,10 @@ class TrainingConfig:
                 f"plain_epochs is {self.plain_epochs}; it must not be above epochs ({self.epochs}), nor "
                 "stand beside balance."
             )
+        if self.loss == "margin" and self.model != "capsnet":
+            raise UserError(f"loss = margin is made for the lengths of capsules: {self.model} needs crossentropy.")
+        if self.mixing != "none" and (self.loss == "margin" or self.architecture.reconstruction):
+            raise UserError(f"mixing = {self.mixing} does not go with loss = margin or architecture.reconstruction.")
         if self.balance and self.sampling != "natural":
             raise UserError("balance already shows every class equally often: leave sampling out.")
         needs_validation = self.schedule == "plateau" or self.early_stopping_patience

@@ -20,6 +20,7 @@ def training_batches(
     start_step: int = 0,
     parallel_calls: int = tf.data.AUTOTUNE,
     plain_from: int | None = None,
+    mix: Callable | None = None,
 ) -> tf.data.Dataset:
     """Return endless batches of augmented images and one-hot labels.
 
@@ -34,6 +35,7 @@ def training_batches(
         start_step: steps (over all epochs) to leave out, at no cost.
         parallel_calls: batches prepared at the same time.
         plain_from: the step (over all epochs) from which on images are shown as they are; not for a virtual set.
+        mix: what `mixup.mixer` returned; changes what a batch is as it says.
 
     Returns:
         (`images` float32 `[step_size, h, w, 1]` 0..255, `targets` float32 `[step_size, classes]`) without end.
@@ -45,7 +47,12 @@ def training_batches(
 
     def make_batch(global_step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         turn, step = global_step // plan.steps_per_pass, global_step % plan.steps_per_pass
-        return make(plan.positions(turn, step), turn, step)
+        images, targets = make(plan.positions(turn, step), turn, step)
+        if mix is None:
+            return images, targets
+        return mix(
+            images, targets, global_step, tf.constant(False) if plain_from is None else global_step >= plain_from
+        )
 
     steps = tf.data.Dataset.counter(start_step)
     return steps.map(make_batch, num_parallel_calls=parallel_calls, deterministic=True).prefetch(tf.data.AUTOTUNE)

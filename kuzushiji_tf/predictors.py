@@ -28,6 +28,8 @@ EXPORTED_FILES = {
     "saved_model": "saved_model",
 }
 NORMALIZATIONS = ("none", "ink-box")
+PROBABILITIES = "probabilities"  # the name of a last layer whose outputs need no softmax
+NEIGHBORS = ".npz"  # the suffix of a model that keeps its training images
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class Predictor:
 def load_predictor(
     path: str | Path, file: str | None = None, labels: Labels | None = None, num_threads: int = 1
 ) -> Predictor:
-    """Load a recogniser from a work directory, an exported folder, a SavedModel folder, a `.keras` or a `.tflite` file.
+    """Load a recogniser: a work directory, an exported or SavedModel folder, a `.keras`, `.tflite` or `.npz` file.
 
     Args:
         path: the folder or file.
@@ -126,13 +128,18 @@ def content_sha256(path: Path) -> str:
 
 
 def with_probabilities(model: Any) -> Any:
-    """Return a Keras model that ends in a softmax: the model itself where it does already."""
+    """Return a Keras model that ends in probabilities: the model itself where it does already.
+
+    It does where its last layer is a softmax, or is named `probabilities`; any other gets a softmax of that name.
+    """
     import keras
 
     last = model.layers[-1]
-    if isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax:
+    activation = getattr(last, "activation", None)
+    named = last.name == PROBABILITIES
+    if named or isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax:
         return model
-    return keras.Model(model.inputs, keras.layers.Softmax(name="probabilities")(model.outputs[0]), name=model.name)
+    return keras.Model(model.inputs, keras.layers.Softmax(name=PROBABILITIES)(model.outputs[0]), name=model.name)
 
 
 def load_keras(path: str | Path) -> Any:
@@ -146,6 +153,11 @@ def load_keras(path: str | Path) -> Any:
 
     if not Path(path).is_file():
         raise MissingFileError(f"There is no file {path}.")
+    if Path(path).suffix == NEIGHBORS:
+        raise UserError(
+            f"{path} is a nearest-neighbor model: it keeps all its training images and is neither exported nor part "
+            "of an ensemble; choose a run with a network."
+        )
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # zip, JSON, HDF5 and deserialisation each raise their own
@@ -184,8 +196,8 @@ def _locate(path: Path, file: str | None) -> _Located:
         )
     if path.is_dir() and not (path / "saved_model.pb").exists():
         raise UserError(f"{path} holds no recogniser: it has no config.json, {CARD} or saved_model.pb.")
-    if path.is_file() and path.suffix not in (".keras", ".tflite"):
-        raise UserError(f"{path} is no recogniser: its name must end in .keras or .tflite.")
+    if path.is_file() and path.suffix not in (".keras", ".tflite", NEIGHBORS):
+        raise UserError(f"{path} is no recogniser: its name must end in .keras, .tflite or {NEIGHBORS}.")
     siblings = path.resolve().parent
     if (siblings / CARD).exists() and path.name in EXPORTED_FILES.values():
         return _in_exported_folder(path.parent, next(key for key, name in EXPORTED_FILES.items() if name == path.name))
@@ -198,6 +210,9 @@ def _in_work_directory(path: Path, file: str) -> _Located:
     files = {"final": workdir.final, "best": workdir.best}
     if file not in files:
         raise unknown_name("file of a work directory", file, files)
+    neighbors = workdir.neighbors
+    if file == "final" and neighbors.exists() and not workdir.final.exists():
+        return _Located(neighbors, workdir.labels_file, _normalization_of(workdir))
     if not files[file].exists():
         raise MissingFileError(
             f"{path} holds no {files[file].name}; finish it with: python train.py --resume --workdir {path}"
@@ -237,6 +252,10 @@ def _open(path: Path, num_threads: int) -> tuple[tuple[int, int] | None, int, Ca
         return lite.image_size, lite.classes, lite.predict
     if path.is_dir():
         return _open_saved_model(path)
+    if path.suffix == NEIGHBORS:
+        from kuzushiji_tf.neighbors import load_neighbors
+
+        return load_neighbors(path)
     model = with_probabilities(load_keras(path))
 
     def run(images: np.ndarray) -> np.ndarray:

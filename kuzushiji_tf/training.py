@@ -11,14 +11,18 @@ import numpy as np
 from kuzushiji_tf import __version__
 from kuzushiji_tf.callbacks import Checkpoint, History, Pictures, Progress, SaveBest, SpeedMeter, StopOnNan
 from kuzushiji_tf.checkpoints import load_checkpoint, save_for_use
+from kuzushiji_tf.compiling import compiled_models, unmixed, with_targets
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import validation_rows
-from kuzushiji_tf.distribution import make_strategy
+from kuzushiji_tf.distribution import device_name, make_strategy
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
-from kuzushiji_tf.models import build_model, require_model
+from kuzushiji_tf.mixup import make_mixer
+from kuzushiji_tf.models import require_model
+from kuzushiji_tf.models.mixing import count_places
+from kuzushiji_tf.neighbors import NEIGHBOR_MODELS, fit_neighbors, is_neighbors
 from kuzushiji_tf.pipeline import ordered_batches, training_batches
 from kuzushiji_tf.sampling import EpochPlan, make_sampling
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
@@ -49,7 +53,7 @@ def train(
         MissingFileError: the data set's files are not there.
         KeyboardInterrupt: the user stopped the run; the last finished epoch is in `checkpoints/last.keras`.
     """
-    require_model(config.model)
+    require_model(config.model, config.architecture, others=NEIGHBOR_MODELS)
     dataset = load_dataset(config.dataset, "train", LoadOptions.of_run(config, data_dir))
     rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)
     with claimed(path, config, overwrite, resume) as workdir:
@@ -57,7 +61,13 @@ def train(
             _require_same_data(workdir, dataset)
         else:
             _describe(workdir, config, dataset, len(rows), len(held_out))
-        _fit(config, workdir, dataset, rows, held_out, devices)
+        if is_neighbors(config.model):
+            start = time.perf_counter()
+            figures = fit_neighbors(config, dataset, rows, workdir.neighbors)
+            minutes = (time.perf_counter() - start) / 60
+            workdir.finish({**figures, "minutes": minutes, "device": device_name()})
+        else:
+            _fit(config, workdir, dataset, rows, held_out, devices)
     return workdir
 
 
@@ -95,13 +105,14 @@ def _fit(
 ) -> None:
     sampling = make_sampling(config, dataset.labels, rows)
     plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images)
-    validation = ordered_batches(dataset, held_out, config.batch_size) if len(held_out) else None
+    strategy = make_strategy(devices)
     finished, restored = 0, None
-    with make_strategy(devices).scope():
-        model = compiled_model(config, dataset.image_size, len(dataset.classes), plan.steps_per_epoch)
+    with strategy.scope():
+        recogniser, model = compiled_models(config, dataset.image_size, len(dataset.classes), plan.steps_per_epoch)
         if workdir.checkpoint.exists():
             finished, restored = load_checkpoint(workdir.checkpoint, model)
     steps = plan.steps_per_epoch
+    mix = make_mixer(config, count_places(recogniser), plan.step_size, strategy.num_replicas_in_sync)
     batches = training_batches(
         dataset,
         sampling,
@@ -109,18 +120,19 @@ def _fit(
         config.augmentation,
         start_step=finished * steps,
         plain_from=(config.epochs - config.plain_epochs) * steps if config.plain_epochs else None,
+        mix=mix,
     )
-    watchers = _watchers(config, workdir)
+    validation = ordered_batches(dataset, held_out, config.batch_size) if len(held_out) else None
+    watchers = _watchers(config, workdir, recogniser)
     history = History(workdir.history_file, finished)
-    start = time.perf_counter()
     # An early stop that was restored has been decided already.
     has_stopped = any(state.get("stopped_epoch") for state in restored or [])
     model.fit(
-        batches,
+        with_targets(batches, config),
         epochs=finished if has_stopped else config.epochs,
         initial_epoch=finished,
         steps_per_epoch=plan.steps_per_epoch,
-        validation_data=validation,
+        validation_data=unmixed(validation, config, recogniser),
         verbose=0,
         shuffle=False,
         callbacks=[
@@ -130,7 +142,7 @@ def _fit(
             history,
             Checkpoint(workdir.checkpoint, watchers, restored),
             keras.callbacks.TensorBoard(workdir.tensorboard, write_graph=False),
-            Pictures(workdir.tensorboard, batches, validation, dataset.classes),
+            Pictures(workdir.tensorboard, recogniser, batches, validation, dataset.classes),
             Progress(config.epochs, plan.steps_per_epoch),
         ],
     )
@@ -139,58 +151,25 @@ def _fit(
         with atomic_path(workdir.final) as temporary:
             shutil.copyfile(workdir.best, temporary)
     else:
-        save_for_use(model, workdir.final)
+        save_for_use(recogniser, model.optimizer, workdir.final)
     workdir.finish(
         {
-            "parameters": model.count_params(),
-            "minutes": (time.perf_counter() - start) / 60,
+            "parameters": recogniser.count_params(),
+            # Of the training steps, in all sittings of a resumed run.
+            "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
+            "device": device_name(),
             "last_epoch": {name: float(value) for name, value in history.rows[-1].items()},
         }
     )
 
 
-def compiled_model(
-    config: TrainingConfig, image_size: tuple[int, int], classes: int, steps_per_epoch: int
-) -> keras.Model:
-    """Return a new model of the config, compiled for one-hot targets; call it under the strategy's scope."""
-    model = build_model(config.model, image_size, classes, config.seed, config.precision)
-    model.compile(
-        optimizer=_optimizer(config, steps_per_epoch),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=config.jit,
-    )
-    return model
-
-
-def _optimizer(config: TrainingConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    rate = config.learning_rate
-    if config.schedule == "cosine":
-        warmup = min(round(config.warmup_epochs * steps_per_epoch), config.epochs * steps_per_epoch - 1)
-        steps = config.epochs * steps_per_epoch - warmup
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else rate, steps, warmup_target=rate if warmup else None, warmup_steps=warmup
-        )
-    knobs = {"learning_rate": rate, "weight_decay": config.weight_decay or None}
-    if config.ema_decay:
-        knobs |= {"use_ema": True, "ema_momentum": config.ema_decay}
-    match config.optimizer:
-        case "sgd":
-            optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **knobs)
-        case "adamw":
-            optimizer = keras.optimizers.AdamW(**knobs)
-        case "adadelta":
-            optimizer = keras.optimizers.Adadelta(**knobs)
-    if config.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def _watchers(config: TrainingConfig, workdir: WorkDirectory) -> list[keras.callbacks.Callback]:
+def _watchers(
+    config: TrainingConfig, workdir: WorkDirectory, recogniser: keras.Model
+) -> list[keras.callbacks.Callback]:
     """Return the callbacks that follow the validation figures and have a state of their own."""
     watchers = []
     if config.validation_fraction:
-        watchers.append(SaveBest(workdir.best))
+        watchers.append(SaveBest(workdir.best, recogniser))
     if config.ema_decay:
         watchers.append(keras.callbacks.SwapEMAWeights())
     if config.schedule == "plateau":

@@ -7,6 +7,7 @@ tensorboard/  event files
 checkpoints/  last.keras and the callbacks' state, for --resume
 best.keras    weights of the best validation epoch
 final.keras   weights of the last epoch, or of the best one where early stopping was asked for
+final.npz     instead of those two: the training images of a nearest-neighbor model
 evaluation/   one folder a data set
 export/       the exported recogniser
 """
@@ -62,6 +63,10 @@ class WorkDirectory:
     @property
     def final(self) -> Path:
         return self.path / "final.keras"
+
+    @property
+    def neighbors(self) -> Path:
+        return self.path / "final.npz"
 
     @property
     def evaluation(self) -> Path:
@@ -156,7 +161,14 @@ def _make_room(workdir: WorkDirectory, overwrite: bool) -> None:
             f"{workdir.path} already holds {what}: choose another --workdir, --resume an interrupted run, "
             "or replace it with --overwrite."
         )
-    files = (workdir.config_file, workdir.labels_file, workdir.history_file, workdir.best, workdir.final)
+    files = (
+        workdir.config_file,
+        workdir.labels_file,
+        workdir.history_file,
+        workdir.best,
+        workdir.final,
+        workdir.neighbors,
+    )
     folders = (workdir.tensorboard, workdir.checkpoint.parent, workdir.evaluation, workdir.export)
     ours = [part.name for part in (*files, *folders) if part.exists()]
     if ours and not workdir.config_file.exists():

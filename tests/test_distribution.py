@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+
+from kuzushiji_tf.distribution import device_name
 
 TRAIN = """
 import json, sys
@@ -24,29 +27,34 @@ import keras
 from keras import layers
 from kuzushiji_tf.models import building, registry
 
-def plain(image, classes, seeds):
-    x = layers.Conv2D(8, 3, activation="relu", kernel_initializer=seeds.he_normal())(image)
-    return building.logits_layer(classes, seeds)(layers.Flatten()(x))
+def plain(image, classes, seeds, architecture):
+    x = layers.Conv2D(8, 3, activation="relu", kernel_initializer=seeds.he_normal(), name="mixable_1")(image)
+    return building.classify(layers.Flatten()(x), classes, seeds, architecture)
 
-registry._BUILDERS["plain"] = plain
+registry._ENTRIES["plain"] = registry._Entry(plain, ())
 config = TrainingConfig(dataset="kmnist", model="plain", epochs=3, batch_size=32, validation_fraction=0.2,
-                        learning_rate=0.02)
+                        learning_rate=0.02, mixing=sys.argv[3])
 workdir = training.train(config, Path(sys.argv[1]), devices=json.loads(sys.argv[2]))
 """
 
 
-def run(path, devices):
-    finished = subprocess.run(
-        [sys.executable, "-c", TRAIN, str(path), json.dumps(devices)], capture_output=True, text=True
-    )
+def run(path, devices, mixing):
+    command = [sys.executable, "-c", TRAIN, str(path), json.dumps(devices), mixing]
+    finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr[-3000:]
     rows = np.genfromtxt(path / "history.csv", delimiter=",", names=True)
     return rows["loss"], rows["val_loss"]
 
 
-def test_two_mirrored_devices_have_the_losses_of_one(tmp_path):
-    loss, validation_loss = run(tmp_path / "one", ["CPU:0"])
-    mirrored_loss, mirrored_validation_loss = run(tmp_path / "two", ["CPU:0", "CPU:1"])
-    assert loss[-1] < 0.5 * loss[0]
+@pytest.mark.parametrize("mixing", ["none", "manifold"])
+def test_two_mirrored_devices_have_the_losses_of_one(tmp_path, mixing):
+    loss, validation_loss = run(tmp_path / "one", ["CPU:0"], mixing)
+    mirrored_loss, mirrored_validation_loss = run(tmp_path / "two", ["CPU:0", "CPU:1"], mixing)
+    assert loss[-1] < (0.5 if mixing == "none" else 0.8) * loss[0]
     np.testing.assert_allclose(mirrored_loss, loss, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(mirrored_validation_loss, validation_loss, rtol=1e-5, atol=1e-5)
+
+
+def test_this_machine_has_a_name():
+    count, name = device_name().split(" x ", 1)
+    assert int(count) >= 1 and name

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.predictors import Predictor, load_predictor, read_card
+from kuzushiji_tf.neighbors import fit_neighbors
+from kuzushiji_tf.predictors import Predictor, load_keras, load_predictor, read_card, with_probabilities
 from tests.tiny import SIZE, tiny_model, write_run
 
 pytest_plugins = ["tests.exported"]
@@ -75,6 +77,40 @@ def test_a_softmax_at_the_end_of_a_keras_file_is_not_applied_twice(tmp_path):
     assert np.allclose(predictor.predict(images), once, atol=1e-6)
 
 
+def test_a_model_whose_last_layer_is_named_probabilities_gets_no_softmax():
+    import keras
+
+    image = keras.Input((SIZE, SIZE, 1), name="image")
+    mean = keras.layers.Flatten()(keras.layers.AveragePooling2D(SIZE)(keras.layers.Rescaling(1 / 255)(image)))
+    probable = keras.Model(image, keras.layers.Dense(3, activation="sigmoid", name="probabilities")(mean))
+    assert with_probabilities(probable) is probable
+    other = keras.Model(image, keras.layers.Dense(3, activation="sigmoid", name="logits")(mean))
+    assert with_probabilities(other).layers[-1].name == "probabilities"
+
+
+def test_a_nearest_neighbor_run_is_a_recogniser_that_is_not_exported(learned, tmp_path):
+    dataset, model = learned
+    workdir = write_run(tmp_path / "run", model, dataset)
+    workdir.final.unlink()
+    path = workdir.path / "final.npz"
+    config = TrainingConfig(dataset="kmnist", model="nearest_neighbors")
+    fit_neighbors(config, dataset, np.arange(len(dataset)), path)
+    predictor = load_predictor(workdir.path)
+    assert (predictor.path, predictor.image_size, predictor.labels) == (path, (SIZE, SIZE), dataset.classes)
+    assert np.array_equal(predictor.predict(dataset.images), np.eye(10, dtype=np.float32)[dataset.labels])
+    assert np.array_equal(load_predictor(path).predict(dataset.images[:5]), predictor.predict(dataset.images[:5]))
+    with pytest.raises(UserError, match=r"final\.npz is a nearest-neighbor model: it keeps .* is neither exported nor"):
+        load_keras(predictor.path)
+    with pytest.raises(MissingFileError, match=r"holds no best\.keras"):
+        load_predictor(workdir.path, "best")
+
+
+def test_a_network_comes_before_neighbors_left_beside_it(learned, tmp_path):
+    workdir = write_run(tmp_path / "run", learned[1], learned[0])
+    (workdir.path / "final.npz").write_bytes(b"")
+    assert load_predictor(workdir.path).path == workdir.final
+
+
 def test_integers_at_the_border_are_quantized_by_scale_and_zero_point(learned, tmp_path):
     import tensorflow as tf
 
@@ -113,7 +149,7 @@ def test_not_a_number_is_refused():
         broken.predict(np.zeros((1, 4, 4), np.uint8))
 
 
-@pytest.mark.parametrize("name", ["model.tflite", "model.keras"])
+@pytest.mark.parametrize("name", ["model.tflite", "model.keras", "model.npz"])
 @pytest.mark.parametrize("content", [b"", b"not a model\n" * 40, b"\x18\0\0\0TFL3", b"PK\3\4" + bytes(100)])
 def test_a_foreign_file_under_a_model_name_is_refused_in_one_sentence(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
@@ -195,7 +231,7 @@ def test_places_without_a_recogniser_are_told_apart(tmp_path, folder, learned):
     workdir.final.unlink()
     for path, file, message in (
         (tmp_path / "absent", None, "There is no recogniser at"),
-        (tmp_path / "notes.txt", None, "its name must end in .keras or .tflite"),
+        (tmp_path / "notes.txt", None, r"its name must end in \.keras, \.tflite or \.npz"),
         (tmp_path / "empty", None, "holds no recogniser"),
         (folder / "model.keras", "int8", "no file 'int8' can be chosen"),
         (folder, "int9", "did you mean 'int8'"),

@@ -1,12 +1,15 @@
 """Validation is carved from the training images: by class, by group, the same every time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.splits import held_out_groups, held_out_rows, validation_rows
+from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
+from kuzushiji_tf.datasets.splits import divided_anew, held_out_groups, held_out_rows, validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.labels import Labels
+from tests.making import random_dataset
 
 
 def dataset_of(labels: np.ndarray, groups: np.ndarray | None = None, split: str = "train") -> CharacterDataset:
@@ -189,3 +192,23 @@ def test_held_out_groups_are_whole_and_about_a_seventh():
     assert np.intersect1d(groups[held], groups[~held]).size == 0
     assert 0.1 < held.mean() < 0.18
     np.testing.assert_array_equal(held, held_out_groups(groups, labels, 20))
+
+
+def test_a_random_split_divides_all_images_anew_and_forgets_the_writers():
+    random = np.random.default_rng(4)
+    whole = random_dataset(700)
+    whole = replace(whole, groups=random.integers(0, 70, 700).astype(np.int32))
+    order = random.permutation(700)
+    first, second = (
+        replace(whole.select(rows), split=split) for rows, split in ((order[:500], "train"), (order[500:], "test"))
+    )
+    train, test = (divided_anew(first, second, split) for split in ("train", "test"))
+    assert (train.split, test.split, train.groups, test.groups) == ("train", "test", None, None)
+    assert len(test) == 100 and len(train) == 600
+    keys = [content_keys(part.images) for part in (train, test)]
+    assert np.intersect1d(*keys).size == 0
+    # Whatever split they were in before, the same images are for testing.
+    other = divided_anew(second, first, "test")
+    np.testing.assert_array_equal(np.sort(content_keys(other.images)), np.sort(keys[1]))
+    with pytest.raises(UserError, match="no 'support' split"):
+        divided_anew(first, second, "support")

@@ -16,6 +16,7 @@ import pytest
 from kuzushiji_tf import training
 from kuzushiji_tf.config import ImageAugmentation, TrainingConfig
 from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.predictors import load_predictor
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
 from tests.making import CHARACTERS, random_dataset
 
@@ -102,8 +103,9 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path):
         {"optimizer": "sgd", "learning_rate": 0.05, "ema_decay": 0.9},
         {"sampling": "square_root", "epoch_images": 75, "plain_epochs": 1},
         {"balance": 40, "epoch_images": 100},
+        {"mixing": "manifold", "batch_size": 20, "ema_decay": 0.9},
     ],
-    ids=["cosine", "plateau and early stopping", "ema", "square root and plain epochs", "balance"],
+    ids=["cosine", "plateau and early stopping", "ema", "square root and plain epochs", "balance", "manifold mixup"],
 )
 def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, knobs):
     """Dropout, augmentation, order, learning rate and the callbacks' patience all go on where they were."""
@@ -204,6 +206,17 @@ def test_a_run_killed_while_its_result_is_written_can_be_finished(tmp_path, monk
     assert workdir.final.exists()
     assert workdir.description["result"]["last_epoch"]["epoch"] == 2
     assert "val_loss" not in history(workdir)[0]
+
+
+def test_nearest_neighbors_are_a_run_like_any_other(tmp_path):
+    config = TrainingConfig(dataset="kmnist", model="nearest_neighbors", validation_fraction=0.2)
+    workdir = training.train(config, tmp_path / "run")
+    dataset = random_dataset(250, learnable=True)
+    assert workdir.description["result"]["parameters"] == 200 * (dataset.images[0].size + 1)
+    probabilities = load_predictor(workdir.path).predict(dataset.images)
+    assert np.mean(probabilities.argmax(axis=1) == dataset.labels) > 0.9
+    network = training.train(replace(QUICK, epochs=1), workdir.path, overwrite=True)
+    assert network.final.exists() and not network.neighbors.exists()
 
 
 def test_a_work_directory_in_use_is_refused(tmp_path):

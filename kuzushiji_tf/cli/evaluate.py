@@ -147,7 +147,7 @@ def _print_scores(result: dict[str, Any], output: Path | None) -> None:
 
 
 def _print_next(target: Path, workdir: WorkDirectory | None) -> None:
-    if workdir:
+    if workdir and workdir.final.exists():
         print(f"\nNext:\n  python export.py {target}    (SavedModel and TFLite, each verified)")
     elif (target / CARD).exists():
         print(f"\nNext:\n  python -m kuzushiji_tf predict IMAGE --model {target}    (reads a picture of one character)")

@@ -63,9 +63,11 @@ def run(flags: TrainFlags) -> None:
         message = f"Stopped. The last finished epoch is in {workdir.checkpoint}; go on with: python train.py --resume"
         raise KeyboardInterrupt(f"{message} --workdir {path}") from None
     result = workdir.description["result"]
-    print(
-        f"\n{result['parameters']:,} parameters, {result['minutes']:.1f} minutes. Next:\n"
-        f"  python evaluate.py {path}    (scores and pictures)\n"
-        f"  python export.py {path}      (SavedModel and TFLite)\n"
-        f"  tensorboard --logdir {workdir.tensorboard}"
-    )
+    steps = [f"python evaluate.py {path}    (scores and pictures)"]
+    if workdir.final.exists():  # a nearest-neighbor model has neither
+        steps += [
+            f"python export.py {path}      (SavedModel and TFLite)",
+            f"tensorboard --logdir {workdir.tensorboard}",
+        ]
+    print(f"\n{result['parameters']:,} parameters, {result['minutes']:.1f} minutes. Next:")
+    print("\n".join(f"  {step}" for step in steps))

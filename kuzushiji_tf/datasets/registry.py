@@ -1,7 +1,7 @@
 """The registered data sets: name -> what it is and how it is loaded."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,8 @@ class LoadOptions:
         seed: of the drawing, for data sets drawn from strokes.
         classes: the classes to keep, as `subsets.select_classes` takes them; None keeps all.
         skip_damaged: leave unreadable images out when a data set is decoded for the first time.
+        random_split: divide all the images anew, by class, and forget the writers: what comparing with others takes
+            who split so. The same writers are then on both sides.
     """
 
     data_dir: Path | None = None
@@ -32,11 +34,19 @@ class LoadOptions:
     seed: int = 0
     classes: str | None = None
     skip_damaged: bool = False
+    random_split: bool = False
 
     @classmethod
     def of_run(cls, config: TrainingConfig, data_dir: Path | None = None) -> "LoadOptions":
         """Return how the data set of a training run is loaded."""
-        return cls(data_dir, config.image_size, config.per_class, config.seed, config.classes)
+        return cls(
+            data_dir,
+            config.image_size,
+            config.per_class,
+            config.seed,
+            config.classes,
+            random_split=config.random_split,
+        )
 
 
 @dataclass(frozen=True)
@@ -208,12 +218,21 @@ def load_dataset(name: str, split: str, options: LoadOptions | None = None) -> C
         MissingFileError: the files are neither in the given folder nor in the cache, and cannot be downloaded.
     """
     options = options or LoadOptions()
-    dataset = _load(name, split, options)
-    if options.classes:
-        dataset = resolve("subsets:select_classes")(dataset, options.classes)
+    if options.random_split:
+        # Divided by what the images are, which must not depend on the size that is asked for.
+        dataset = resolve("splits:divided_anew")(
+            *(_load_classes(name, part, replace(options, image_size=None)) for part in ("train", "test")), split
+        )
+    else:
+        dataset = _load_classes(name, split, options)
     if options.image_size:
         dataset = dataset.resized(options.image_size)
     return dataset
+
+
+def _load_classes(name: str, split: str, options: LoadOptions) -> CharacterDataset:
+    dataset = _load(name, split, options)
+    return resolve("subsets:select_classes")(dataset, options.classes) if options.classes else dataset
 
 
 def _load(name: str, split: str, options: LoadOptions) -> CharacterDataset:

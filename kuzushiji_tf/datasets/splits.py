@@ -1,8 +1,10 @@
 """Test and validation rows: chosen from originals, by class, and by writer or book where known."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from kuzushiji_tf.datasets.core import CharacterDataset
+from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.errors import UserError
 
 TEST_FRACTION = 1 / 7  # as in Kuzushiji-MNIST: 60,000 to 10,000
@@ -47,6 +49,29 @@ def held_out_groups(
     chosen = np.zeros(len(labels), bool)
     chosen[_choose_groups(groups, labels, classes, fraction, np.random.Generator(np.random.PCG64(0)))] = True
     return chosen
+
+
+def divided_anew(train: CharacterDataset, test: CharacterDataset, split: str) -> CharacterDataset:
+    """Return a split (`train` or `test`) of the images of both, divided by class with no regard to writers or books.
+
+    Equal images stay together, as `held_out_rows` says. The groups are forgotten, so that validation is random too.
+
+    Raises:
+        UserError: another split, or the two have different classes or image sizes.
+    """
+    if split not in ("train", "test"):
+        raise UserError(f"A random split of {train.name} has train and test images, and no {split!r} split.")
+    if train.classes != test.classes or train.image_size != test.image_size:
+        raise UserError(f"The splits of {train.name} differ in classes or image size: they cannot be divided anew.")
+    keys = np.concatenate([content_keys(part.images) for part in (train, test)])
+    held_out = held_out_rows(keys, np.concatenate([train.labels, test.labels]), len(train.classes))
+    wanted = held_out == (split == "test")
+    rows = np.split(wanted, [len(train)])
+    parts = [part.select(np.flatnonzero(own)) for part, own in zip((train, test), rows, strict=True)]
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels")}
+    if train.sources is not None:
+        joined["sources"] = np.concatenate([part.sources for part in parts])
+    return replace(train, split=split, groups=None, **joined)
 
 
 def validation_rows(dataset: CharacterDataset, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

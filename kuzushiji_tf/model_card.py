@@ -64,12 +64,15 @@ def describe_run(workdir: WorkDirectory, which: str) -> dict[str, Any]:
     recipe = workdir.config.to_dict()
     canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=False)
     trained_with = workdir.description["versions"]
-    return {
+    about = {
         "name": f"{workdir.config.dataset}-{workdir.config.model}",
         "training": {**workdir.description["data"], "weights": which, "versions": trained_with},
         "recipe": recipe,
         "recipe_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
     }
+    if "ensemble" in workdir.description:
+        about["ensemble"] = workdir.description["ensemble"]
+    return about
 
 
 def make_card(

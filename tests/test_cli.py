@@ -10,6 +10,7 @@ from kuzushiji_tf.cli import COMMANDS, main, run_command
 from kuzushiji_tf.cli.train import default_flags
 from kuzushiji_tf.config import TrainingConfig, load_recipe
 from kuzushiji_tf.models import model_names
+from kuzushiji_tf.neighbors import NEIGHBOR_MODELS
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -63,6 +64,7 @@ def test_an_unknown_command_is_refused_with_the_nearest(capsys):
         (["evaluate", "nowhere"], "nowhere"),
         (["export"], "no run under runs/ yet"),
         (["predict"], "at least one picture"),
+        (["ensemble", "--output", "x"], "two or more different runs"),
         (["predict", "nothing.png", "--model", "nowhere"], "nowhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -107,7 +109,7 @@ def test_a_recipe_gives_the_defaults_of_the_flags(tmp_path):
 def test_every_recipe_loads_and_opens_with_its_command(recipe):
     config = load_recipe(recipe)
     assert config != TrainingConfig()
-    assert config.model in model_names()
+    assert config.model in (*model_names(), *NEIGHBOR_MODELS)
     first = recipe.read_text(encoding="utf-8").splitlines()[0]
     assert first == f"# python train.py --recipe recipes/{recipe.name}"
 

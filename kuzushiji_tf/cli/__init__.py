@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train a recogniser",
     "evaluate": "score a trained or exported recogniser",
     "export": "write SavedModel and TFLite files, and verify each",
+    "ensemble": "average the probabilities of trained runs in one recogniser",
     "predict": "read characters from image files",
     "data": "list, download, inspect and check data sets; write their splits and balanced forms",
 }

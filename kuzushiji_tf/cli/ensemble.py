@@ -1,0 +1,56 @@
+"""`ensemble`: trained runs -> one recogniser that averages their probabilities, as a work directory."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from kuzushiji_tf.quiet import start_tensorflow
+from kuzushiji_tf.workdirs import WorkDirectory
+
+
+@dataclass(frozen=True)
+class EnsembleFlags:
+    """Which runs are joined, and where to."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]  # work directories of one data set, two or more
+    output: Path  # the work directory of the ensemble
+    weights: Literal["equal", "validation"] = "equal"  # validation: the best on images that every run held out
+    overwrite: bool = False  # replace the run that --output holds
+    data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
+    json: bool = False  # print the members and their weights as one JSON object in the last line
+
+
+def run(flags: EnsembleFlags) -> None:
+    """Join the runs, and say what to do next.
+
+    Raises:
+        UserError, MissingFileError: as `ensemble.join_runs` does.
+    """
+    for path in flags.runs:
+        _ = WorkDirectory(path).description  # says at once, before TensorFlow is loaded, what is no work directory
+    start_tensorflow()
+    from kuzushiji_tf.ensemble import join_runs
+
+    workdir = join_runs(
+        flags.runs,
+        flags.output,
+        weighting=flags.weights,
+        data_dir=flags.data_dir,
+        overwrite=flags.overwrite,
+        report=lambda message: print(message, flush=True),
+    )
+    description = workdir.description
+    result, entry = description["result"], description["ensemble"]
+    print("\n  weight  member")
+    for member in entry["members"]:
+        print(f"{member['weight']:8.4f}  {member['path']} ({member['model']})")
+    print(
+        f"\n{result['parameters']:,} parameters, {result['minutes']:.1f} minutes of training in all. Next:\n"
+        f"  python evaluate.py {workdir.path}    (scores and pictures)\n"
+        f"  python export.py {workdir.path}      (SavedModel and TFLite)"
+    )
+    if flags.json:
+        print(json.dumps({"output": str(workdir.path), **result, **entry}, ensure_ascii=False))

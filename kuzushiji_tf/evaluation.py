@@ -28,7 +28,8 @@ from kuzushiji_tf.predictors import Predictor
 
 WORST_CLASSES = 10
 LOT = 2048  # images between two steps of the progress line, and whose probabilities are held at a time
-METRICS, PER_CLASS, PREDICTIONS, CURVES = "metrics.json", "per_class.csv", "predictions.npz", "learning_curves.png"
+METRICS, PER_CLASS, CONFUSION, PREDICTIONS = "metrics.json", "per_class.csv", "confusion.csv", "predictions.npz"
+CURVES = "learning_curves.png"
 PICTURES = ("confusion_matrix.png", "confused_pairs.png", "worst_mistakes.png", "reliability.png")
 
 
@@ -40,8 +41,8 @@ def evaluate(
     Args:
         predictor: what is scored.
         dataset: with classes in any order; images of another size are brought to the recogniser's.
-        output: folder that takes `metrics.json`, `per_class.csv`, `predictions.npz` and the pictures; an earlier
-            evaluation in it is replaced. None writes nothing.
+        output: folder that takes `metrics.json`, `per_class.csv`, `confusion.csv`, `predictions.npz` and the
+            pictures; an earlier evaluation in it is replaced. None writes nothing.
         history: the run's `history.csv`, for the learning curves; None draws none.
 
     Returns:
@@ -77,6 +78,7 @@ def evaluate(
         with atomic_folder(output) as folder:
             write_json(folder / METRICS, result)
             _write_per_class(folder / PER_CLASS, scores, predictor.labels)
+            _write_confusion(folder / CONFUSION, predictions, predictor.labels)
             _write_predictions(folder / PREDICTIONS, predictions, rows)
             _draw(folder, tested.images, predictions, predictor.labels)
             if curves is not None:
@@ -148,7 +150,7 @@ def _check_replaceable(output: Path) -> None:
     """Refuse an output folder with other contents than an earlier evaluation, which is derived data."""
     if not output.exists():
         return
-    known = {METRICS, PER_CLASS, PREDICTIONS, CURVES, *PICTURES}
+    known = {METRICS, PER_CLASS, CONFUSION, PREDICTIONS, CURVES, *PICTURES}
     foreign = (
         [entry.name for entry in output.iterdir() if entry.name not in known] if output.is_dir() else [output.name]
     )
@@ -187,6 +189,17 @@ def _write_per_class(path: Path, scores: ClassScores, labels: Labels) -> None:
         for index, (character, support, *shares) in enumerate(columns):
             cells = ["" if np.isnan(share) else f"{share:.6f}" for share in shares]
             writer.writerow([index, character, labels.code_point(index), support, *cells])
+
+
+def _write_confusion(path: Path, predictions: Predictions, labels: Labels) -> None:
+    """Write the cells of the confusion matrix that are not zero; thousands of classes leave nearly all of them so."""
+    cells = predictions.labels.astype(np.int64) * predictions.classes + predictions.predicted
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["true", "true_code_point", "predicted", "predicted_code_point", "count"])
+        for cell, count in zip(*np.unique(cells, return_counts=True), strict=True):
+            pair = divmod(int(cell), predictions.classes)
+            writer.writerow([part for index in pair for part in (labels[index], labels.code_point(index))] + [count])
 
 
 def _write_predictions(path: Path, predictions: Predictions, rows: np.ndarray) -> None:

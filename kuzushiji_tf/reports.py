@@ -1,6 +1,7 @@
 """The pictures of a training run and of an evaluation; each function returns a figure, `figures.save` writes it."""
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.figures import FONTS, Sheet, new_figure, shown, to_array
@@ -18,21 +19,27 @@ from kuzushiji_tf.metrics import CALIBRATION_BINS, Predictions, Reliability, mos
 MOST_CLASSES_DRAWN = 80  # of a confusion matrix: characters on the axes can no longer be read beyond
 CLASSES_SELECTED = 40  # drawn where there are more
 MOST_CLASSES_COUNTED = 15  # whose cells have room for a number
+FEW_PAIRS, MANY_PAIRS = 12, 50  # of confused classes, where a matrix shows all classes and where it does not
+_LEVELS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)  # of accuracy, marked on a logarithmic axis
 BLUE, ORANGE, GRAY = "#2a6f97", "#d1603d", "#8a8a8a"
 
 
 def learning_curves(history: Path) -> Figure:
-    """Draw loss, accuracy and learning rate over the epochs of a `history.csv`; validation columns may be absent.
+    """Draw loss, accuracy and learning rate over the epochs of a `history.csv`, and macro precision and recall.
+
+    The columns of the last two, and of validation, may be absent.
 
     Raises:
         MissingFileError: no such file.
         UserError: the file has no epochs, or a value that is no number.
     """
     columns = _read_history(history)
-    figure = new_figure(1300, 420)
-    panels = (("loss", "loss"), ("accuracy", "accuracy"), ("learning_rate", "learning rate"))
-    for number, (name, title) in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), number + 1)
+    panels = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning rate"}
+    panels |= {name: f"{name}, mean of the classes" for name in ("precision", "recall") if name in columns}
+    rows = -(-len(panels) // 3)
+    figure = new_figure(1300, 420 * rows)
+    for number, (name, title) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, 3, number + 1)
         for column, label, color in ((name, "training", BLUE), (f"val_{name}", "validation", ORANGE)):
             if column in columns:
                 axes.plot(columns["epoch"], columns[column], ".-", color=color, label=label)
@@ -40,7 +47,7 @@ def learning_curves(history: Path) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if f"val_{name}" in columns:
             axes.legend(frameon=False)
-        if name == "accuracy":
+        if name in ("accuracy", "precision", "recall"):
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     figure.tight_layout()
     return figure
@@ -87,12 +94,17 @@ def confusion_image(matrix: np.ndarray, labels: Labels) -> np.ndarray:
     return to_array(confusion_figure(matrix, labels))
 
 
-def confused_pairs(images: np.ndarray, predictions: Predictions, classes: Labels, pairs: int = 12) -> Figure:
+def confused_pairs(images: np.ndarray, predictions: Predictions, classes: Labels, pairs: int | None = None) -> Figure:
     """Draw the most confused pairs of classes: an example of either, then the confused images.
 
-    `images` are uint8 `[n, h, w]`, in the order of the predictions.
+    Args:
+        images: uint8 `[n, h, w]`, in the order of the predictions.
+        predictions: which of them were confused.
+        classes: their names.
+        pairs: how many to draw; None: 12, or 50 of more than 80 classes, whose confusion matrix cannot be drawn whole.
     """
     tile, gap, left, shown_images = 72, 8, 190, 8
+    pairs = pairs or (MANY_PAIRS if len(classes) > MOST_CLASSES_DRAWN else FEW_PAIRS)
     found = most_confused(predictions.confusion_matrix, pairs)
     width = left + (shown_images + 2) * (tile + gap) + 40 + gap
     sheet = Sheet(width, 70 + max(len(found), 1) * (tile + gap + 4))
@@ -164,6 +176,39 @@ def reliability_diagram(bins: Reliability) -> Figure:
         axis.set_major_formatter(PercentFormatter(1.0))
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
+
+
+def accuracy_against_size(points: Sequence[tuple[str, str, int, float]]) -> Figure:
+    """Draw points (data set, name, parameters, accuracy): a panel a data set, numbered from the best down.
+
+    Both axes are logarithmic, that of accuracy in the mistakes: from 98 to 99 % is as far as from 99 to 99.5 %.
+    """
+    datasets = list(dict.fromkeys(dataset for dataset, *_ in points))
+    height = max(420, 120 + 17 * max(Counter(dataset for dataset, *_ in points).values()))  # room for the names
+    figure = new_figure(1100, height * len(datasets))
+    for number, dataset in enumerate(datasets):
+        own = sorted((point[1:] for point in points if point[0] == dataset), key=lambda point: -point[2])
+        axes = figure.add_subplot(len(datasets), 1, number + 1)
+        _plain(axes, title=dataset, xlabel="parameters", ylabel="accuracy on the test split", xscale="log")
+        sizes, heights = [size for _, size, _ in own], [_nines(accuracy) for *_, accuracy in own]
+        axes.plot(sizes, heights, "o", color=BLUE, markersize=15, alpha=0.75)
+        for place, (x, y) in enumerate(zip(sizes, heights, strict=True), 1):
+            axes.text(x, y, str(place), ha="center", va="center", size=8, color="white")
+        axes.set(xlim=(min(sizes) / 2, max(sizes) * 2), ylim=(min(heights) - 0.15, max(heights) + 0.15))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        axes.xaxis.set_minor_locator(NullLocator())
+        shown_levels = [level for level in _LEVELS if min(heights) - 0.15 <= _nines(level) <= max(heights) + 0.15]
+        axes.set_yticks([_nines(level) for level in shown_levels], [f"{level:.1%}" for level in shown_levels])
+        names = [f"{place:>2}  {accuracy:.2%}  {name}" for place, (name, _, accuracy) in enumerate(own, 1)]
+        axes.text(1.02, 1, "\n".join(names), transform=axes.transAxes, va="top", size=9)
+    figure.subplots_adjust(0.08, 60 / height / len(datasets), 0.64, 1 - 40 / height / len(datasets), hspace=0.3)
+    return figure
+
+
+def _nines(accuracy: float) -> float:
+    """Return how many nines an accuracy has: 1 for 90 %, 2 for 99 %; no more than 4."""
+    return -float(np.log10(max(1 - accuracy, 1e-4)))
 
 
 def image_grid(images: np.ndarray, titles: Sequence[str] | None = None) -> np.ndarray:

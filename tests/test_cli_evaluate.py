@@ -49,6 +49,7 @@ def workdir(tmp_path) -> Path:
     config = TrainingConfig(dataset="kmnist", per_class=7, seed=3)
     write_json(path / "config.json", {"config": config.to_dict(), "versions": {}, "data": {}})
     (path / "history.csv").write_text("epoch,loss,accuracy,learning_rate\n1,1.5,0.5,0.1\n")
+    (path / "final.keras").touch()
     return path
 
 
@@ -78,6 +79,12 @@ def test_people_are_told_the_scores_the_worst_classes_and_what_to_do_next(loaded
         assert words in printed
     assert str(workdir / "evaluation" / "kmnist-test") in printed
     assert "synthetic" not in printed
+
+
+def test_a_run_without_a_network_is_not_said_to_be_exportable(loaded, workdir, capsys):
+    (workdir / "final.keras").unlink()
+    assert main(["evaluate", str(workdir)]) == 0
+    assert "export.py" not in capsys.readouterr().out
 
 
 def test_a_run_is_evaluated_on_its_own_data_set_with_its_own_knobs(loaded, workdir):

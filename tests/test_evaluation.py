@@ -21,6 +21,7 @@ from kuzushiji_tf.predictors import Predictor
 FILES = {
     "metrics.json",
     "per_class.csv",
+    "confusion.csv",
     "predictions.npz",
     "confusion_matrix.png",
     "confused_pairs.png",
@@ -104,6 +105,12 @@ def test_every_file_is_written_and_says_the_same(tmp_path):
         "recall": "0.000000",
         "f1": "0.000000",
     }
+    assert (output / "confusion.csv").read_text(encoding="utf-8").splitlines() == [
+        "true,true_code_point,predicted,predicted_code_point,count",
+        "あ,U+3042,い,U+3044,2",
+        "い,U+3044,え,U+3048,1",
+        "う,U+3046,お,U+304A,1",
+    ]
     with np.load(output / "predictions.npz", allow_pickle=False) as arrays:
         assert arrays["rows"].tolist() == [0, 1, 2, 4]
         assert arrays["labels"].tolist() == [1, 1, 2, 4]
@@ -221,3 +228,9 @@ def test_thousands_of_classes_are_evaluated_in_seconds(tmp_path):
     result = evaluate(Predictor(Path("stand-in"), labels, (16, 16), "none", run), dataset, tmp_path / "out")
     assert time.perf_counter() - start < 30
     assert result["balanced_accuracy"] == pytest.approx(1 / result["classes_tested"])
+    with open(tmp_path / "out" / "confusion.csv", encoding="utf-8", newline="") as stream:
+        cells = list(csv.DictReader(stream))
+    assert len(cells) == result["classes_tested"]  # every image is taken for the first class
+    assert sum(int(cell["count"]) for cell in cells) == 4000
+    with Image.open(tmp_path / "out" / "confusion_matrix.png") as picture:
+        assert max(picture.size) < 2000

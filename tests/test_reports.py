@@ -125,6 +125,13 @@ def test_of_thousands_of_classes_only_the_most_confused_are_drawn():
     assert [label.get_text() for label in chosen] == [figures.shown(classes[7]), figures.shown(classes[3000])]
 
 
+@pytest.mark.parametrize(("classes", "pairs"), [(60, 12), (81, 50)])
+def test_of_many_classes_more_confused_pairs_are_drawn(images, classes, pairs):
+    labels = Labels(tuple(chr(0x4E00 + index) for index in range(classes)))
+    figure = reports.confused_pairs(images, _predictions(classes), labels)
+    assert sum("→" in text.get_text() for text in figure.axes[0].texts) == pairs
+
+
 def test_classes_that_play_no_part_are_left_out_of_the_confusion_matrix():
     matrix = np.zeros((10, 10), np.int32)
     matrix[2, 2], matrix[2, 5] = 3, 1
@@ -156,8 +163,13 @@ def test_image_grid_needs_images_and_a_title_for_each(images):
         (HISTORY, [2, 2, 1]),
         ("epoch,loss,accuracy,learning_rate\n1,2.5,0.2,0.1\n", [1, 1, 1]),
         ("epoch,loss,accuracy,val_loss,val_accuracy,learning_rate\n1,2.5,0.2,,,0.1\n", [2, 2, 1]),
+        (
+            "epoch,loss,accuracy,precision,recall,val_precision,val_recall,learning_rate\n"
+            "1,2.5,0.2,0.3,0.2,0.4,0.3,0.1\n2,1.5,0.6,0.6,0.6,0.5,0.6,0\n",
+            [1, 1, 1, 2, 2],
+        ),
     ],
-    ids=["validation", "none", "blank"],
+    ids=["validation", "none", "blank", "precision and recall"],
 )
 def test_learning_curves_take_histories_with_and_without_validation(tmp_path, history, lines):
     (tmp_path / "history.csv").write_text(history)

@@ -1,0 +1,201 @@
+"""The leaderboard: train recipes, or collect finished runs, score and export each, and write one table of them all.
+
+    python benchmarks/leaderboard.py recipes/kmnist-4nn.toml recipes/kmnist.toml --seeds 1 2 3
+    python benchmarks/leaderboard.py --collect runs/kmnist runs/kkanji
+
+Each recipe and seed is trained in `runs/leaderboard/<recipe>-seed<k>`: an unfinished run is resumed, a finished one is
+left alone. Runs that differ in nothing but the seed are one row: the median of their figures, those of the weights of
+the last epoch. What stands there already is used: the evaluation and the export of a run, and the rows of `results.csv`
+for recipes that were not asked for. Writes `results.csv`, `results.md` and `accuracy-against-size.png`.
+
+Last line: JSON with `rows`, the measured ones by recipe, and `failed`, a sentence for each run that gave no figures.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from kuzushiji_tf.config import load_recipe
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.quiet import start_tensorflow
+from kuzushiji_tf.results import PAGE, TABLE, Measured, make_rows, merge, percent, read_recipe, write_results
+from kuzushiji_tf.workdirs import WorkDirectory
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Which rows are made, from what, and where they go."""
+
+    recipes: tyro.conf.Positional[tuple[Path, ...]] = ()  # TOML files of the rows to train
+    collect: tuple[Path, ...] = ()  # finished work directories to make rows of, whoever trained them
+    seeds: tuple[int, ...] = ()  # each recipe is trained with each of them; default: its own
+    runs: Path = Path("runs/leaderboard")  # where they are trained
+    output: Path = Path("docs")  # the folder of the table, the page and the picture
+    data_dir: Path | None = None  # where the data sets' files are; default: KUZUSHIJI_DATA, then a download
+
+
+def trained(recipe: Path, seed: int, runs: Path, data_dir: Path | None) -> WorkDirectory:
+    """Return the finished run of a recipe and a seed; train it, or go on with it, where need be.
+
+    Training is a process of its own, so that each run begins with all of the machine's memory.
+
+    Raises:
+        UserError: its folder holds a run of other knobs, or the training failed.
+    """
+    workdir, config = WorkDirectory(runs / f"{recipe.stem}-seed{seed}"), replace(load_recipe(recipe), seed=seed)
+    arguments = ["--recipe", str(recipe), "--seed", str(seed)]
+    if workdir.config_file.exists():
+        if workdir.config != config:
+            raise UserError(f"{workdir.path} holds a run of other knobs than {recipe}'s: move it away.")
+        if "result" in workdir.description:
+            return workdir
+        arguments = ["--resume"] if workdir.checkpoint.exists() else [*arguments, "--overwrite"]
+    if data_dir:
+        arguments += ["--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "kuzushiji_tf", "train", "--workdir", str(workdir.path), *arguments]
+    code = subprocess.run(command).returncode
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise UserError(f"The training of {recipe} with seed {seed} ended with exit code {code}.")
+    return workdir
+
+
+def measured(workdir: WorkDirectory, data_dir: Path | None) -> Measured:
+    """Return the figures of a finished run; evaluate and export it where that has not been done.
+
+    Raises:
+        UserError: the run is not finished, or as `evaluation.evaluate`.
+    """
+    description, config = workdir.description, workdir.config
+    if "result" not in description:
+        raise UserError(f"The run in {workdir.path} is not finished; go on with: python train.py --resume")
+    scores = _scores(workdir, data_dir)
+    figures = {name: scores[name] for name in ("accuracy", "top5_accuracy", "balanced_accuracy")}
+    figures |= {
+        "parameters": description["result"]["parameters"],
+        "minutes": description["result"].get("minutes", 0.0),
+    }
+    if "last_epoch" in description["result"]:
+        figures["epochs"] = description["result"]["last_epoch"]["epoch"]
+    if workdir.final.exists():  # nearest neighbors have no graph
+        figures |= _figures_of_graph(workdir, data_dir)
+    device = description["result"].get("device", "")
+    return Measured(workdir.path, config, _model(workdir), device, scores["split"], figures)
+
+
+def _model(workdir: WorkDirectory) -> str:
+    """Return the model's name; for an ensemble those of its members, and whether their weights were fitted."""
+    ensemble = workdir.description.get("ensemble")
+    if not ensemble:
+        return workdir.config.model
+    names = "+".join(member["model"] for member in ensemble["members"])
+    return names if ensemble["weights"] == "equal" else f"{names}, weighted"
+
+
+def _scores(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, Any]:
+    """Return what the run's evaluation on its test split says."""
+    from kuzushiji_tf.datasets.registry import LoadOptions, load_dataset
+    from kuzushiji_tf.evaluation import METRICS, evaluate
+    from kuzushiji_tf.predictors import load_predictor
+
+    folder = workdir.evaluation / f"{Path(workdir.config.dataset).resolve().name}-test"
+    file = folder / METRICS
+    if file.exists() and file.stat().st_mtime >= workdir.config_file.stat().st_mtime:
+        scores = json.loads(file.read_text(encoding="utf-8"))
+        if Path(scores["model"]).name != workdir.best.name:
+            return scores
+    print(f"evaluating {workdir.path}", flush=True)
+    history = workdir.history_file if workdir.history_file.exists() else None
+    test = load_dataset(workdir.config.dataset, "test", LoadOptions.of_run(workdir.config, data_dir))
+    return evaluate(load_predictor(workdir.path), test, folder, history)
+
+
+def _figures_of_graph(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, float]:
+    """Return the operations of a run's network and the figures of its exported files."""
+    from kuzushiji_tf.complexity import multiply_accumulates
+    from kuzushiji_tf.exporting import export_run
+    from kuzushiji_tf.predictors import CARD, EXPORTED_FILES, load_keras, read_card
+
+    figures = {"macs": multiply_accumulates(load_keras(workdir.final))}
+    card = read_card(workdir.export) if (workdir.export / CARD).exists() else None
+    if not card or card["training"]["weights"] != "final" or "left_out" in card["test"]:
+        try:
+            card = export_run(workdir, workdir.export, data_dir=data_dir, report=print)
+        except UserError as error:  # a file beyond its bound: the row says so by having no such figure
+            print(f"{workdir.path} could not be exported: {error}")
+            return figures
+    int8, float32 = (card["files"][EXPORTED_FILES[kind]] for kind in ("int8", "float32"))
+    accuracy = int8.get("accuracy", int8.get("synthetic_accuracy"))
+    return figures | {
+        "int8_accuracy": accuracy,
+        "int8_bytes": int8["bytes"],
+        "float32_latency_ms": float32["latency_ms"],
+    }
+
+
+def main(flags: Flags, arguments: list[str]) -> int:
+    """Make the rows that were asked for, write the results and print them; return the exit code."""
+    if not flags.recipes and not flags.collect:
+        raise UserError("Name recipes to train, or finished work directories with --collect.")
+    known = {path.stem: read_recipe(path) for path in [*sorted((ROOT / "recipes").glob("*.toml")), *flags.recipes]}
+    failed: list[str] = []  # the other rows are still worth having
+    workdirs = [WorkDirectory(path) for path in flags.collect]
+    for path in flags.recipes:
+        for seed in flags.seeds or (known[path.stem].config.seed,):
+            with _noting(failed):
+                workdirs.append(trained(path, seed, flags.runs, flags.data_dir))
+    start_tensorflow()  # only now: it would hold on to a GPU's memory, which the training needs
+    runs = []
+    for workdir in workdirs:
+        with _noting(failed):
+            runs.append(measured(workdir, flags.data_dir))
+    rows = make_rows(runs, known.values())
+    if rows:
+        shown = [os.path.relpath(part) if Path(part).is_absolute() else part for part in arguments]
+        command = shlex.join(["python", "benchmarks/leaderboard.py", *shown])
+        write_results(flags.output, merge(flags.output / TABLE, rows), known, command)
+    for row in rows:
+        print(
+            f"{row['recipe']:32} {row['dataset']:12} {percent(row['accuracy']):>8} {row['parameters']:>12} parameters"
+        )
+    print("\n".join([f"written: {flags.output / PAGE}"] * bool(rows) + [f"failed: {sentence}" for sentence in failed]))
+    print(json.dumps({"rows": {row["recipe"]: _numbers(row) for row in rows}, "failed": failed}, ensure_ascii=False))
+    return 2 if failed else 0
+
+
+@contextmanager
+def _noting(failed: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        failed.append(str(error))
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float]:
+    words = ("recipe", "dataset", "model", "split", "seeds", "device")
+    return {name: float(value) for name, value in row.items() if value and name not in words}
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(tyro.cli(Flags, description=__doc__.splitlines()[0]), sys.argv[1:]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,192 @@
+"""The table of results: figures of runs -> rows, merged with those that stand there, as CSV, page and picture."""
+
+import csv
+import io
+import re
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kuzushiji_tf import figures, reports
+from kuzushiji_tf.config import TrainingConfig, load_recipe
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import atomic_path, write_text
+
+COLUMNS = (
+    *("recipe", "dataset", "model", "parameters", "macs", "split", "seeds", "epochs", "minutes", "device"),
+    *("accuracy", "top5_accuracy", "balanced_accuracy", "int8_accuracy", "int8_bytes", "float32_latency_ms"),
+    "published",
+)
+TABLE, PAGE, PICTURE = "results.csv", "results.md", "accuracy-against-size.png"
+_WHOLE = ("parameters", "macs", "epochs", "int8_bytes")
+_PUBLISHED = re.compile(r"^# published: (\d\S*|.*?)\s*(?:\((.*)\))?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe file: its knobs, and what its line `# published: 0.9918 (source)` states.
+
+    Where there is no figure to be had, the line says so in words, which are the source here.
+    """
+
+    name: str
+    config: TrainingConfig
+    published: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of one run.
+
+    Attributes:
+        path: its work directory.
+        config: its knobs; those of the first member for an ensemble.
+        model: the registered name, or what an ensemble is made of.
+        device: what it was trained on; empty where nobody recorded it.
+        split: what it was tested on.
+        figures: by column; those that it has not are absent.
+    """
+
+    path: Path
+    config: TrainingConfig
+    model: str
+    device: str
+    split: str
+    figures: dict[str, float]
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe's knobs and its published figure.
+
+    Raises:
+        UserError: the figure is no fraction, or as `config.load_recipe`.
+    """
+    config = load_recipe(path)
+    found = _PUBLISHED.search(path.read_text(encoding="utf-8"))
+    if not found:
+        return Recipe(path.stem, config)
+    figure, source = found.groups()
+    if not figure[:1].isdigit():
+        return Recipe(path.stem, config, source="" if figure == "none" else found[1])
+    if not re.fullmatch(r"0\.\d+|1\.0", figure):
+        raise UserError(f"{path} says published: {figure}; write a fraction, as in: # published: 0.9918 (source)")
+    return Recipe(path.stem, config, figure, source or "")
+
+
+def make_rows(runs: Iterable[Measured], recipes: Iterable[Recipe]) -> list[dict[str, str]]:
+    """Return one row for runs that differ in nothing but the seed, named after the recipe that has their knobs.
+
+    Of several runs with one seed the last counts. Runs of no known recipe are named after their folder.
+    """
+    groups: dict[tuple[TrainingConfig, str], dict[int, Measured]] = {}
+    for run in runs:
+        groups.setdefault((replace(run.config, seed=0), run.model), {})[run.config.seed] = run
+    known = {replace(recipe.config, seed=0): recipe for recipe in recipes}
+    rows = []
+    for (config, model), by_seed in groups.items():
+        members = [by_seed[seed] for seed in sorted(by_seed)]
+        folder = re.sub(r"-seed\d+$", "", members[0].path.resolve().name)
+        recipe = known.get(config) or Recipe(folder, config)
+        columns = {name: [run.figures[name] for run in members if name in run.figures] for name in COLUMNS}
+        row = {name: _plain(name, statistics.median(values)) if values else "" for name, values in columns.items()}
+        row |= {
+            "recipe": recipe.name,
+            "dataset": " ".join(filter(None, (config.dataset, config.classes))),
+            "model": model,
+            "split": f"random {members[0].split}" if config.random_split else members[0].split,
+            "seeds": " ".join(map(str, sorted(by_seed))),
+            "device": " or ".join(dict.fromkeys(run.device for run in members if run.device)),
+            "published": recipe.published,
+        }
+        rows.append(row)
+    return rows
+
+
+def _plain(name: str, value: float) -> str:
+    if name in _WHOLE:
+        return str(round(value))
+    return f"{value:.2f}" if name == "minutes" else f"{value:.6g}"
+
+
+def merge(path: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the rows and those of a `results.csv` for other recipes, ordered by data set, the best first.
+
+    Raises:
+        UserError: the file has other columns.
+    """
+    kept = []
+    if path.exists():
+        with open(path, encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise UserError(f"{path} has other columns than the leaderboard: move it away.")
+            kept = [row for row in reader if row["recipe"] not in {new["recipe"] for new in rows}]
+    return sorted(kept + rows, key=lambda row: (row["dataset"], -float(row["accuracy"]), row["recipe"]))
+
+
+def write_results(folder: Path, rows: list[dict[str, str]], recipes: dict[str, Recipe], command: str) -> None:
+    """Write the table, the page and the picture."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / TABLE, table.getvalue())
+    write_text(folder / PAGE, page(rows, recipes, command))
+    points = [(row["dataset"], row["recipe"], int(row["parameters"]), float(row["accuracy"])) for row in rows]
+    with atomic_path(folder / PICTURE) as temporary:
+        figures.save(reports.accuracy_against_size(points), temporary)
+
+
+def page(rows: list[dict[str, str]], recipes: dict[str, Recipe], command: str) -> str:
+    """Return the table for people: a section a data set, the best row first."""
+    parts = [f"    {command}\n\n# Results\n\n{_EXPLANATION}\n![]({PICTURE})\n"]
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        parts.append(f"\n## {dataset}\n\n| {' | '.join(_SHOWN)} |\n|{'---|' * len(_SHOWN)}\n")
+        for row in rows:
+            if row["dataset"] == dataset:
+                cells = [show(row[name]) if row[name] else "" for name, show in _SHOWN.values()]
+                parts.append(f"| {' | '.join(cells)} |\n")
+    named = [recipes[row["recipe"]] for row in rows if row["recipe"] in recipes]
+    sources = [
+        f"- {recipe.name}: {f'{percent(recipe.published)}, ' if recipe.published else ''}{recipe.source}\n"
+        for recipe in named
+        if recipe.source
+    ]
+    return "".join([*parts, "\n## Where the published figures come from\n\n" if sources else "", *sources])
+
+
+def percent(value: str) -> str:
+    """Return a fraction as people read it."""
+    return f"{float(value):.2%}"
+
+
+def _count(value: str) -> str:
+    return f"{int(value):,}"
+
+
+_EXPLANATION = """\
+Each row is the recipe of that name in `recipes/`; of several seeds the median. Accuracies are those of the weights of
+the last epoch on the test split, which chose nothing; *int8* is the exported file, run through LiteRT over the same
+images, and its size; *ms* is the float32 file's median time for one image on one thread of the machine that exported
+it; *minutes* are those of the training steps, on the device named. `results.csv` has the figures with more digits.
+"""
+_SHOWN = {
+    "recipe": ("recipe", str),
+    "model": ("model", str),
+    "parameters": ("parameters", _count),
+    "million MACs": ("macs", lambda value: f"{int(value) / 1e6:,.1f}"),
+    "split": ("split", str),
+    "seeds": ("seeds", str),
+    "epochs": ("epochs", str),
+    "minutes": ("minutes", lambda value: f"{float(value):,.0f}"),
+    "device": ("device", str),
+    "accuracy": ("accuracy", percent),
+    "top-5": ("top5_accuracy", percent),
+    "balanced": ("balanced_accuracy", percent),
+    "int8": ("int8_accuracy", percent),
+    "int8 kB": ("int8_bytes", lambda value: f"{int(value) / 1e3:,.0f}"),
+    "ms": ("float32_latency_ms", lambda value: f"{float(value):.2f}"),
+    "published": ("published", percent),
+}

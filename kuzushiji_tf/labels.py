@@ -10,6 +10,8 @@ from pathlib import Path
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import read_text, write_json, write_text
 
+UNKNOWN = "\ufffd"  # the class of what is no character
+
 
 @dataclass(frozen=True)
 class Labels:

@@ -84,7 +84,7 @@ class DatasetEntry:
 
 def _drawn(function: str, description: str, classes: int) -> DatasetEntry:
     package = "drawn by the program from the package kanjivg"
-    return DatasetEntry(f"kana:{function}", description, classes, None, "any", "CC BY-SA 3.0", package, ink="synthetic")
+    return DatasetEntry(function, description, classes, None, "any", "CC BY-SA 3.0", package, ink="synthetic")
 
 
 def _etl(name: str, description: str, classes: int, images: int, size: str) -> DatasetEntry:
@@ -104,9 +104,11 @@ def _codh(
 
 _KKANJI_FILES = ("kkanji:find_source", "kkanji:download")
 _ENTRIES = {
-    "kana": _drawn("load_hiragana", "hiragana drawn from KanjiVG strokes", 71),
-    "katakana": _drawn("load_katakana", "katakana drawn from KanjiVG strokes", 71),
-    "hiragana+katakana": _drawn("load_both", "both, drawn from KanjiVG strokes", 142),
+    "kana": _drawn("kana:load_hiragana", "hiragana drawn from KanjiVG strokes", 71),
+    "katakana": _drawn("kana:load_katakana", "katakana drawn from KanjiVG strokes", 71),
+    "hiragana+katakana": _drawn("kana:load_both", "both, drawn from KanjiVG strokes", 142),
+    "touch-kana": _drawn("touch:load_touch_kana", "both, and scribbles that are no character", 143),
+    "touch-joyo": _drawn("touch:load_touch_joyo", "kana, the joyo kanji, and scribbles that are no character", 2279),
     "kmnist": _codh(
         "kmnist:load_kmnist",
         "Kuzushiji-MNIST: one cursive hiragana of each of ten rows",

@@ -77,8 +77,18 @@ def select_classes(dataset: CharacterDataset, classes: str) -> CharacterDataset:
 @cache
 def joyo_characters() -> frozenset[str]:
     """Return the 2,136 joyo kanji, and the more usual code points of four of them (剥填頬叱 for 剝塡頰𠮟)."""
+    return frozenset(form for forms in _joyo_forms() for form in forms)
+
+
+def joyo_kanji() -> tuple[str, ...]:
+    """Return the 2,136 joyo kanji in the order of the list, four of them by their more usual code points."""
+    return tuple(forms[-1] for forms in _joyo_forms())
+
+
+@cache
+def _joyo_forms() -> list[list[str]]:
     lines = JOYO_FILE.read_text(encoding="utf-8").splitlines()
-    return frozenset(form for line in lines if not line.startswith("#") for form in line.split())
+    return [line.split() for line in lines if not line.startswith("#")]
 
 
 def _within(ranges: tuple[tuple[int, int], ...]) -> Callable[[str], bool]:

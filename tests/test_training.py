@@ -239,8 +239,9 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path, monkeypatch):
 
 
 RUN_AND_WAIT = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs are started without
 from tests import test_training as t
 t.training.load_dataset = lambda *_: t.random_dataset(250, learnable=True)
 t.training.train(t.replace(t.QUICK, epochs=1000), Path(sys.argv[1]))

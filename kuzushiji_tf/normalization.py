@@ -4,13 +4,14 @@
 same lines run inside an exported graph. Images may have any number of leading (batch) axes.
 """
 
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.strokes import MARGIN, Strokes, normalize, rasterize, to_segments
+from kuzushiji_tf.strokes import MARGIN, PEN_WIDTH, Strokes, normalize, prepare, rasterize, to_segments
 
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 INK_THRESHOLD = 0.3  # of the brightest pixel: what counts as ink when its box is sought
@@ -63,7 +64,7 @@ def finish_ink(image: Any, ops: ModuleType = np) -> Any:
     squares = image * image
     typical = ops.sum(squares * image, **axes) / ops.maximum(ops.sum(squares, **axes), 1.0)
     image = ops.minimum(image * (255 / ops.maximum(typical, 1.0)), 255.0)
-    for _ in range(max(1, round(size / 48))):
+    for _ in range(max(1, int(size / 48 + 0.5))):
         across = ops.abs(image[..., :-1, 1:] - image[..., :-1, :-1])
         down = ops.abs(image[..., 1:, :-1] - image[..., :-1, :-1])
         outline = ops.sum(ops.sqrt(across * across + down * down), **axes)
@@ -71,6 +72,22 @@ def finish_ink(image: Any, ops: ModuleType = np) -> Any:
         share = ops.clip((LEAST_WIDTH * size - width) / 2, 0.0, 1.0)
         image = ops.maximum(image, share * _grown(image, ops))
     return image
+
+
+def draw_ink(strokes: Iterable, image_size: int) -> np.ndarray:
+    """Draw the strokes of a person's device as a recogniser reads them: cleaned, with a pen of `PEN_WIDTH`.
+
+    Args:
+        strokes: nested lists of points [x, y] or [x, y, t], or arrays, in any unit, y down.
+        image_size: height and width in pixels.
+
+    Returns:
+        uint8 `[image_size, image_size]`.
+
+    Raises:
+        UserError: as `strokes.prepare`.
+    """
+    return draw_strokes(prepare(strokes), image_size, PEN_WIDTH * image_size)
 
 
 def draw_strokes(strokes: Strokes, image_size: int, stroke_width: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Ink as strokes: checking, resampling, fitting into a box, and fast antialiased rasterization."""
+"""Ink as strokes: checking, cleaning, fitting into a box, and fast antialiased rasterization; see docs/ink.md."""
 
 from collections.abc import Iterable
 
@@ -9,26 +9,103 @@ from kuzushiji_tf.errors import UserError
 Strokes = list[np.ndarray]  # float32 [points, 2] each, (x, y) with y down, in the order of writing
 
 MARGIN = 1 / 16  # left free on each side of a normalized image, fraction of its side
+PEN_WIDTH = 3 / 64  # of the pen that draws a person's strokes, fraction of the image's side
+STEP = 1 / 64  # nearer points are one point, and smoothing works on points so far apart; of the box's longer side
+PASSES = 4  # of smoothing, each a quarter, a half and a quarter of three points
+LEAST_SIDE = 1e-6  # a smaller box is one point
+MOST_STROKES = 128  # of one character; the most intricate kanji have 84
+MOST_POINTS = 50_000  # of one character: 50 seconds of a pen that reports 1,000 points a second
+MOST_LENGTH = 500  # of all strokes together, in longer sides of their box
+FARTHEST = 1e9  # from 0: the largest coordinate
 PIXELS_AT_ONCE = 1 << 16  # window pixels rasterized together: small enough for a core's cache
 
 
 def as_strokes(value: Iterable, where: str = "strokes") -> Strokes:
-    """Return nested lists of points, as they come from JSON, as `Strokes`.
+    """Return nested lists of points [x, y] or [x, y, t], as they come from JSON, as `Strokes`; t is left out.
 
     Raises:
-        UserError: there is no point, or something is not a pair of finite numbers; `where` begins the sentence.
+        UserError: there is no point, or something is not a point of finite numbers, or there are more than
+            `MOST_STROKES` strokes or `MOST_POINTS` points, or one lies beyond `FARTHEST`; `where` begins the sentence.
     """
+    return [stroke.astype(np.float32) for stroke in _checked(value, where)]
+
+
+def prepare(value: Iterable, where: str = "strokes") -> Strokes:
+    """Return strokes cleaned of what devices add: repeated points, uneven spacing and jitter.
+
+    However densely a device reports its points, the same movement comes out as nearly the same strokes. Ends stay
+    where they are; a right-angled corner moves inwards by 1/80 of the box.
+
+    Args:
+        value: as `as_strokes` takes it, in any unit.
+        where: begins the sentence of an error.
+
+    Returns:
+        The strokes around (0, 0), the longer side of their box 1, their points `STEP` apart; a dot is one point.
+
+    Raises:
+        UserError: as `as_strokes`, or the strokes are together more than `MOST_LENGTH` times as long as their box.
+    """
+    strokes = _checked(value, where)
+    points = np.concatenate(strokes)
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = max((high - low).max(), LEAST_SIDE)
+    strokes = [_without_repeats((stroke - (low + high) / 2) / side) for stroke in strokes]
+    lengths = [arc_length(stroke)[-1] for stroke in strokes]
+    if sum(lengths) > MOST_LENGTH:
+        raise UserError(
+            f"{where}: the strokes are {sum(lengths):,.0f} times as long as their box, more than the "
+            f"{MOST_LENGTH} allowed; draw one character."
+        )
+    counts = [int(np.ceil(length / STEP)) + 1 for length in lengths]
+    return [_smooth(resample(stroke, count)) for stroke, count in zip(strokes, counts, strict=True)]
+
+
+def _checked(value: Iterable, where: str) -> list[np.ndarray]:
+    """Return float64 `[points, 2]` for each stroke that has a point."""
     try:
-        strokes = [np.asarray(stroke, np.float32) for stroke in value]
+        strokes = [stroke if isinstance(stroke, np.ndarray) else list(stroke) for stroke in value]
+        strokes = [stroke for stroke in strokes if len(stroke)]
+        count = sum(map(len, strokes))
+        if len(strokes) > MOST_STROKES or count > MOST_POINTS:
+            raise UserError(
+                f"{where}: {len(strokes):,} strokes of {count:,} points are more than the {MOST_STROKES} strokes or "
+                f"{MOST_POINTS:,} points allowed; draw one character."
+            )
+        arrays = [np.asarray(stroke) for stroke in strokes]
+    except UserError:
+        raise
     except (TypeError, ValueError):
-        raise UserError(f"{where}: each stroke must be a list of [x, y] pairs of numbers.") from None
-    strokes = [stroke for stroke in strokes if stroke.size]
-    if not strokes:
+        raise UserError(f"{where}: each stroke must be a list of [x, y] or [x, y, t] numbers.") from None
+    if not arrays:
         raise UserError(f"{where}: there is no point in it; draw at least one.")
-    for stroke in strokes:
-        if stroke.ndim != 2 or stroke.shape[1] != 2 or not np.isfinite(stroke).all():
-            raise UserError(f"{where}: each stroke must be a list of [x, y] pairs of finite numbers.")
-    return strokes
+    for array in arrays:
+        is_points = array.dtype.kind in "iuf" and array.ndim == 2 and array.shape[1] in (2, 3)
+        if not is_points or not np.isfinite(array[:, :2]).all():
+            raise UserError(f"{where}: each stroke must be a list of [x, y] or [x, y, t] of finite numbers.")
+        if np.abs(array[:, :2].astype(np.float64)).max() > FARTHEST:
+            raise UserError(f"{where}: a point lies beyond {FARTHEST:,.0f}; use smaller units.")
+    return [array[:, :2].astype(np.float64) for array in arrays]
+
+
+def _without_repeats(stroke: np.ndarray) -> np.ndarray:
+    """Return a stroke without the points that are nearer than `STEP` to the one kept before; the last one stays."""
+    kept = [0]
+    points = stroke.tolist()
+    for index, (x, y) in enumerate(points):
+        x_kept, y_kept = points[kept[-1]]
+        if (x - x_kept) ** 2 + (y - y_kept) ** 2 >= STEP**2:
+            kept.append(index)
+    if len(kept) > 1:
+        kept[-1] = len(stroke) - 1
+    return stroke[kept]
+
+
+def _smooth(stroke: np.ndarray) -> np.ndarray:
+    """Return a stroke of evenly spaced points, each but the ends a weighted mean of it and its neighbors."""
+    for _ in range(PASSES):
+        stroke[1:-1] = (stroke[:-2] + 2 * stroke[1:-1] + stroke[2:]) / 4
+    return stroke
 
 
 def resample(stroke: np.ndarray, count: int) -> np.ndarray:
@@ -48,7 +125,7 @@ def normalize(strokes: Strokes, margin: float = MARGIN) -> Strokes:
     """Return the strokes scaled and centered in the unit box: aspect kept, `margin` left free on each side."""
     points = np.concatenate(strokes)
     low, high = points.min(axis=0), points.max(axis=0)
-    side = max(float((high - low).max()), 1e-6)
+    side = max(float((high - low).max()), LEAST_SIDE)
     scale = (1 - 2 * margin) / side
     return [(0.5 + (stroke - (low + high) / 2) * scale).astype(np.float32) for stroke in strokes]
 

@@ -58,6 +58,65 @@ def test_one_bad_picture_is_reported_and_the_others_are_read(exported, pictures,
     assert ["error" in result for result in results] == [False, True, True, False]
 
 
+@pytest.fixture
+def ink(tmp_path) -> Path:
+    write_json(tmp_path / "ink.json", [[[10, 20], [50, 20]], [[30, 0, 16], [30, 60, 24]]])
+    return tmp_path / "ink.json"
+
+
+def test_strokes_are_read_from_json_files_beside_pictures(exported, pictures, ink, capsys):
+    flags = ["predict", pictures[0], "--strokes", str(ink), str(ink), "--model", str(exported), "--top-k", "3"]
+    assert main([*flags, "--json"]) == 0
+    picture, *others = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
+    assert picture["image"] == pictures[0] and [other["strokes"] for other in others] == [str(ink)] * 2
+    assert all(result["is_character"] is True and len(result["candidates"]) == 3 for result in (picture, *others))
+    assert main(flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == pictures[0] and lines[4] == str(ink) and lines[5].split()[0] == "1."
+
+
+def test_the_script_restricts_the_answers(exported, ink, capsys):
+    flags = ["predict", "--strokes", str(ink), "--model", str(exported), "--json"]
+    assert main([*flags, "--script", "hiragana"]) == 0
+    candidates = json.loads(capsys.readouterr().out)["results"][0]["candidates"]
+    assert candidates and all("ぁ" <= candidate["character"] <= "ん" for candidate in candidates)
+    assert main([*flags, "--script", "kanji"]) == 2
+    assert "error: The recogniser knows no kanji" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*flags, "--script", "kana"])
+
+
+def test_what_is_no_character_is_said(exported, ink, tmp_path, capsys):
+    folder = shutil.copytree(exported, tmp_path / "model")
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    write_json(folder / "model.json", card | {"unknown": {"character": "お", "threshold": 0.0}})
+    assert main(["predict", "--strokes", str(ink), "--model", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{ink}: not a character"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "There is no file {}."),
+        ("no JSON", "{} is not a JSON file; it must hold a list of strokes."),
+        ("[" * 100_000, "{} is not a JSON file; it must hold a list of strokes."),
+        ("[]", "{}: strokes: there is no point in it; draw at least one."),
+        ("[[[NaN, 1]]]", "{}: strokes: each stroke must be a list of [x, y] or [x, y, t] of finite numbers."),
+        (
+            '{"strokes": [[[1, 2]]]}',
+            "{}: strokes: each stroke must be a list of [x, y] or [x, y, t] of finite numbers.",
+        ),
+        ("[[1, 2]]", "{}: strokes: each stroke must be a list of [x, y] or [x, y, t] of finite numbers."),
+    ],
+)
+def test_files_without_strokes_give_one_sentence(exported, ink, content, message, capsys):
+    ink.unlink() if content is None else ink.write_text(content)
+    assert main(["predict", "--strokes", str(ink), "--model", str(exported)]) == 2
+    printed = capsys.readouterr()
+    errors = [line for line in printed.err.splitlines() if line.startswith("error:")]
+    assert errors == ["error: " + message.format(ink)] and printed.out == ""
+
+
 def test_a_single_bad_picture_gives_one_sentence(exported, tmp_path, capsys):
     assert main(["predict", str(tmp_path / "absent.png"), "--model", str(exported)]) == 2
     printed = capsys.readouterr()

@@ -7,8 +7,8 @@ from PIL import Image
 from kuzushiji_tf.datasets.arrays import read_npz_array
 from kuzushiji_tf.datasets.kanjivg import load_strokes
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.normalization import draw_strokes, fit_image, ink_polarity, to_ink
-from kuzushiji_tf.strokes import normalize, render
+from kuzushiji_tf.normalization import draw_ink, draw_strokes, fit_image, ink_polarity, to_ink
+from kuzushiji_tf.strokes import PEN_WIDTH, arc_length, normalize, render, resample
 
 CHARACTERS = "あのねがいへ一書"
 
@@ -65,6 +65,32 @@ def test_strokes_come_out_as_their_picture_does(strokes):
             pictured = fit_image(canvas(strokes[character], pen=168 * pen / (28 - pen)), 32, box=True)
             assert mean_difference(drawn, pictured) < 4.5
             assert drawn.sum() == pytest.approx(pictured.sum(), rel=0.08)
+
+
+def test_ink_of_clean_strokes_is_nearly_that_of_the_strokes_themselves(strokes):
+    for size in (32, 64):
+        for character in CHARACTERS:
+            plain = draw_strokes(strokes[character], size, PEN_WIDTH * size)
+            ink = draw_ink(strokes[character], size)
+            assert ink.dtype == np.uint8 and ink.shape == (size, size)
+            assert mean_difference(ink, plain) < 0.15 * plain.mean()
+
+
+def test_dense_and_sparse_input_of_the_same_movement_give_nearly_the_same_image(strokes):
+    """300 units a second on a canvas of 300: a point every 0.3 units from a fast pen, every 15 from a slow browser."""
+
+    def as_reported(character, spacing, decimals):
+        movement = [stroke * 300 for stroke in strokes[character]]
+        counts = [max(2, round(arc_length(stroke)[-1] / spacing)) for stroke in movement]
+        return [np.round(resample(*pair), decimals) for pair in zip(movement, counts, strict=True)]
+
+    others = draw_ink(strokes["ね"], 32)
+    for character in CHARACTERS:
+        pen = draw_ink(as_reported(character, 0.3, 2), 32)
+        assert mean_difference(draw_ink(as_reported(character, 5, 1), 32), pen) < 0.04 * pen.mean()
+        assert mean_difference(draw_ink(as_reported(character, 0.3, 0), 32), pen) < 0.06 * pen.mean()
+        assert mean_difference(draw_ink(as_reported(character, 15, 0), 32), pen) < 0.12 * pen.mean()
+        assert character == "ね" or mean_difference(others, pen) > 0.5 * pen.mean()
 
 
 @pytest.mark.parametrize("size", [28, 50, 97, 160])

@@ -1,5 +1,6 @@
-"""Any readable picture gives ranked characters; anything else gives one sentence."""
+"""Any readable picture, and any strokes, give ranked characters; anything else gives one sentence."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,14 @@ from PIL import Image
 
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.datasets.tomoe import load_tomoe_strokes
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.files import write_json
 from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.predictors import Predictor
-from kuzushiji_tf.recognizer import Recognizer
+from kuzushiji_tf.normalization import draw_ink, draw_strokes
+from kuzushiji_tf.predictors import Predictor, read_card
+from kuzushiji_tf.recognizer import Candidate, Recognizer
+from kuzushiji_tf.strokes import PEN_WIDTH, as_strokes, resample
 from tests.making import png_claiming
 from tests.tiny import SIZE, trained, write_run
 
@@ -23,6 +28,29 @@ pytest_plugins = ["tests.exported"]
 @pytest.fixture(scope="module")
 def recognizer(exported) -> Recognizer:
     return Recognizer(exported)
+
+
+STROKES = [[[10, 20], [50, 20]], [[30, 0, 16], [30, 60, 24]], [[48, 50]]]
+SHIPPED = Path(__file__).parents[1] / "saved_models" / "kana"
+
+
+def answering(tmp_path: Path, normalization: str = "ink-box", **probabilities: float) -> Recognizer:
+    """Return a recogniser that answers any image with the same probabilities; `unknown` stands for no character."""
+    classes = Labels(tuple("\ufffd" if name == "unknown" else name for name in probabilities))
+    answer = np.array(list(probabilities.values()), np.float32)
+    recognizer = Recognizer.__new__(Recognizer)
+    recognizer.predictor = Predictor(
+        tmp_path / "model.tflite",
+        classes,
+        (SIZE, SIZE),
+        normalization,
+        lambda images: np.tile(answer, (len(images), 1)),
+    )
+    return recognizer
+
+
+def ranked(candidates: list[Candidate]) -> str:
+    return "".join(candidate.character for candidate in candidates)
 
 
 @pytest.fixture
@@ -165,6 +193,119 @@ def test_missing_files_folders_blank_images_and_bad_requests_are_told_apart(reco
     ):
         with pytest.raises(UserError, match=message):
             recognizer.recognize(image, **options)
+    for options in ({}, {"image": drawing, "strokes": STROKES}):
+        with pytest.raises(UserError, match="Give either an image or strokes"):
+            recognizer.recognize(**options)
+
+
+def test_strokes_are_read_as_the_image_that_the_ink_draws(recognizer):
+    size = recognizer.predictor.image_size[0]
+    expected = recognizer.predictor.predict(draw_ink(STROKES, size)[np.newaxis])[0]
+    for candidate in recognizer.recognize(strokes=STROKES, top_k=10):
+        assert candidate.probability == pytest.approx(
+            expected[recognizer.predictor.labels.index_of(candidate.character)]
+        )
+    arrays = [np.array([point[:2] for point in stroke], np.float32) * 3 + 7 for stroke in STROKES]
+    for candidate, other in zip(
+        recognizer.recognize(strokes=STROKES), recognizer.recognize(strokes=arrays), strict=True
+    ):
+        assert candidate.character == other.character
+        assert candidate.probability == pytest.approx(other.probability, abs=1e-3), "unit, place and time do not matter"
+
+
+@pytest.mark.parametrize("strokes", [[], [[]], [[[float("nan"), 1]]], [[[1]]], 5, [[[1, 2]]] * 1000])
+def test_strokes_without_ink_are_refused(recognizer, strokes):
+    with pytest.raises(UserError, match=r"^strokes: [^\n]*\.$"):
+        recognizer.recognize(strokes=strokes)
+
+
+def test_one_script_shares_out_the_probability_of_the_others(tmp_path):
+    reader = answering(tmp_path, あ=0.5, ア=0.2, 亜=0.2, ん=0.1)
+    assert ranked(reader.recognize(strokes=STROKES)) == "あア亜ん"
+    candidates = reader.recognize(strokes=STROKES, script="hiragana")
+    assert ranked(candidates) == "あん"
+    assert [candidate.probability for candidate in candidates] == pytest.approx([5 / 6, 1 / 6])
+    (only,) = reader.recognize(strokes=STROKES, script="katakana")
+    assert only == Candidate("ア", "U+30A2", pytest.approx(1.0)) and only.probability <= 1
+
+
+def test_a_script_without_any_probability_is_still_answered(tmp_path):
+    candidates = answering(tmp_path, あ=1.0, ア=0.0).recognize(strokes=STROKES, script="katakana")
+    assert [(candidate.character, candidate.probability) for candidate in candidates] == [("ア", 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("kanij", r"There is no script named 'kanij'; did you mean 'kanji'\?"),
+        ("kanji", r"knows no kanji: none of its 2 characters is; choose all\."),
+    ],
+)
+def test_unknown_scripts_and_those_without_a_class_are_refused(tmp_path, script, message):
+    with pytest.raises(UserError, match=message):
+        answering(tmp_path, あ=0.5, ア=0.5).recognize(strokes=STROKES, script=script)
+
+
+def test_look_alikes_stand_together_where_their_sum_puts_them(tmp_path):
+    reader = answering(tmp_path, あ=0.35, 力=0.3, ん=0.1, カ=0.2, へ=0.01, ヘ=0.04)
+    candidates = reader.recognize(strokes=STROKES, top_k=9)
+    assert ranked(candidates) == "力カあんヘへ"
+    assert [candidate.probability for candidate in candidates] == pytest.approx([0.3, 0.2, 0.35, 0.1, 0.04, 0.01])
+    assert ranked(reader.recognize(strokes=STROKES, top_k=1)) == "力"
+    assert ranked(reader.recognize(strokes=STROKES, script="hiragana")) == "あんへ"
+
+
+def test_small_kana_count_for_their_large_forms_where_size_is_normalized_away(tmp_path):
+    probabilities = {"つ": 0.3, "あ": 0.4, "っ": 0.25, "ょ": 0.05}
+    candidates = answering(tmp_path, **probabilities).recognize(strokes=STROKES)
+    assert ranked(candidates) == "つあよ" and candidates[2].code_point == "U+3088"
+    assert candidates[0].probability == pytest.approx(0.55)
+    assert ranked(answering(tmp_path, "none", **probabilities).recognize(strokes=STROKES)) == "あつっょ"
+
+
+def test_what_is_no_character_is_told_and_is_no_candidate(tmp_path):
+    reading = answering(tmp_path, あ=0.3, unknown=0.6, ア=0.1).read(strokes=STROKES)
+    assert not reading.is_character and reading.unknown == pytest.approx(0.6)
+    candidates = reading.candidates()
+    assert ranked(candidates) == "あア"
+    assert [candidate.probability for candidate in candidates] == pytest.approx([0.3, 0.1])
+    (only,) = reading.candidates(script="katakana")
+    assert only.probability == pytest.approx(0.4), "what was given to no character stays there"
+    assert answering(tmp_path, あ=0.7, unknown=0.3).read(strokes=STROKES).is_character
+    plain = answering(tmp_path, あ=0.01, ア=0.01).read(strokes=STROKES)
+    assert plain.is_character and plain.unknown == 0
+
+
+def test_the_card_says_which_class_is_no_character_and_from_when_on(exported, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "model")
+    card = read_card(folder)
+    written, probability = {}, Recognizer(exported).recognize(strokes=STROKES, top_k=1)[0]
+    for threshold in (0.0, 1.1):
+        write_json(folder / "model.json", card | {"unknown": {"character": "お", "threshold": threshold}})
+        written[threshold] = Recognizer(folder).read(strokes=STROKES)
+    assert [reading.is_character for reading in written.values()] == [False, True]
+    assert "お" not in ranked(written[0.0].candidates(99)) and len(written[0.0].candidates(99)) == 9
+    assert probability.character in ranked(written[0.0].candidates(1)) + "お"
+    write_json(folder / "model.json", card | {"unknown": {"threshold": "high"}})
+    with pytest.raises(UserError, match="must give unknown a character and a threshold"):
+        Recognizer(folder).recognize(strokes=STROKES)
+
+
+def test_people_are_read_and_their_small_drawings_in_whole_pixels_too(data_dir):
+    reader = Recognizer(SHIPPED, file="int8")
+    size, labels = reader.predictor.image_size[0], reader.predictor.labels
+    drawings = [drawing for drawing in load_tomoe_strokes(data_dir) if drawing.character in labels]
+    small = [[np.round(resample(stroke, 40) / 8) for stroke in drawing.strokes] for drawing in drawings]
+
+    def right(images):
+        best = reader.predictor.predict(np.stack(images)).argmax(axis=1)
+        return sum(labels[row] == drawing.character for row, drawing in zip(best, drawings, strict=True))
+
+    assert len(drawings) == 47
+    assert right([draw_ink(drawing.strokes, size) for drawing in drawings]) == 47
+    cleaned = right([draw_ink(strokes, size) for strokes in small])
+    as_they_came = right([draw_strokes(as_strokes(strokes), size, PEN_WIDTH * size) for strokes in small])
+    assert cleaned >= 44 and cleaned >= as_they_came + 5
 
 
 def test_an_exported_recogniser_runs_without_tensorflow(exported, drawing, tmp_path):

@@ -2,7 +2,21 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.strokes import arc_length, as_strokes, normalize, rasterize, render, resample, to_segments
+from kuzushiji_tf.strokes import (
+    FARTHEST,
+    MOST_POINTS,
+    MOST_STROKES,
+    PASSES,
+    STEP,
+    arc_length,
+    as_strokes,
+    normalize,
+    prepare,
+    rasterize,
+    render,
+    resample,
+    to_segments,
+)
 
 
 def line(*points):
@@ -15,12 +29,94 @@ def test_json_points_become_strokes_and_empty_strokes_are_dropped():
     assert all(stroke.dtype == np.float32 for stroke in strokes)
 
 
-@pytest.mark.parametrize(
-    "value", [[], [[]], 5, [[1, 2, 3]], [[[1, 2, 3]]], [[["a", "b"]]], [[[1, float("nan")]]], [[[1, 2], [3]]]]
-)
-def test_what_is_no_ink_is_refused_in_one_sentence(value):
-    with pytest.raises(UserError, match=r"^line 7: .*\.$"):
-        as_strokes(value, "line 7")
+def test_a_third_number_is_a_time_and_draws_nothing():
+    strokes = as_strokes([[[1, 2, 1000], [3, 4.5, 1008.5]], np.array([[7, 8, np.nan]])])
+    assert [stroke.tolist() for stroke in strokes] == [[[1, 2], [3, 4.5]], [[7, 8]]]
+
+
+NO_INK = {
+    "nothing": [],
+    "an empty stroke": [[]],
+    "a number": 5,
+    "text": "abc",
+    "an object": {"strokes": [[[1, 2]]]},
+    "a flat list": [[1, 2, 3]],
+    "one number a point": [[[1]]],
+    "four numbers a point": [[[1, 2, 3, 4]]],
+    "letters": [[["a", "b"]]],
+    "numbers as text": [[["1", "2"]]],
+    "truth values": [[[True, False]]],
+    "null": [[[1, None]]],
+    "points of different lengths": [[[1, 2], [3]]],
+    "points too deep": [[[[1, 2]]]],
+    "NaN": [[[1, float("nan")]]],
+    "infinity": [[[float("-inf"), 1]]],
+    "more than floats can hold": [[[10**400, 1]]],
+    "too far away": [[[2 * FARTHEST, 1]]],
+    "too many strokes": [[[1, 2]]] * (MOST_STROKES + 1),
+    "too many points": [[[1, 2]] * (MOST_POINTS + 1)],
+}
+
+
+@pytest.mark.parametrize("read", [as_strokes, prepare])
+@pytest.mark.parametrize("value", NO_INK.values(), ids=NO_INK.keys())
+def test_what_is_no_ink_is_refused_in_one_sentence(value, read):
+    with pytest.raises(UserError, match=r"^line 7: [^\n]*\.$"):
+        read(value, "line 7")
+
+
+def test_the_most_that_is_allowed_is_read():
+    assert len(as_strokes([[[1, 2]]] * MOST_STROKES)) == MOST_STROKES
+    circle = np.linspace(0, 2 * np.pi, MOST_POINTS)
+    (stroke,) = prepare([np.stack([np.cos(circle), np.sin(circle)], axis=1) * FARTHEST])
+    assert len(stroke) == pytest.approx(np.pi / STEP, abs=2)
+
+
+def test_a_stroke_to_and_fro_without_end_is_refused():
+    with pytest.raises(UserError, match=r"^strokes: the strokes are \d+,\d+ times as long as their box"):
+        prepare([[[0, 0], [300, 1]] * 1000])
+
+
+def test_prepared_points_are_a_step_apart_around_the_origin_in_a_box_of_one():
+    strokes = prepare([[[100, 50], [100, 250]], [[60, 150], [140, 150]], [[70, 60]]])
+    assert all(stroke.dtype == np.float32 for stroke in strokes)
+    np.testing.assert_allclose(strokes[0][[0, -1]], [(0, -0.5), (0, 0.5)], atol=1e-6)
+    np.testing.assert_allclose(strokes[1][[0, -1]], [(-0.2, 0), (0.2, 0)], atol=1e-6)
+    np.testing.assert_allclose(strokes[2], [(-0.15, -0.45)], atol=1e-6)
+    spacing = np.linalg.norm(np.diff(strokes[0], axis=0), axis=1)
+    np.testing.assert_allclose(spacing[PASSES:-PASSES], STEP, rtol=0.02)
+
+
+def test_repeated_points_and_rests_of_the_pen_change_nothing():
+    plain = [[[0, 0], [40, 90], [100, 100]]]
+    rested = [[[0, 0]] * 30 + [[40, 90]] * 99 + [[100, 100]] * 5]
+    np.testing.assert_allclose(prepare(rested)[0], prepare(plain)[0], atol=1e-6)
+    assert len(prepare([[[0, 0], [0, 200]], [[50, 50], [51, 51], [50, 52]]])[1]) == 1, "a dot, for the pen trembled"
+
+
+def test_place_and_unit_do_not_matter_even_far_away():
+    points = np.array([(0, 0), (30, 80), (100, 60)])
+    expected = prepare([points])[0]
+    for scale, place in ((1e-3, 0), (1e4, -3e8), (0.25, 1e8)):
+        np.testing.assert_allclose(prepare([points * scale + place])[0], expected, atol=1e-6)
+
+
+def test_corners_and_ends_stay_and_jitter_goes():
+    corner = np.array([(0, 0), (100, 0), (100, 100)], float)
+    clean = prepare([corner])[0]
+    np.testing.assert_allclose(clean[[0, -1]], [(-0.5, -0.5), (0.5, 0.5)], atol=1e-6)
+    assert np.linalg.norm(clean - (0.5, -0.5), axis=1).min() < 1 / 75
+    jitter = np.random.default_rng(0).normal(0, 0.5, (600, 2))
+    shaken = prepare([resample(corner.astype(np.float32), 600) + jitter])[0]
+    heights = shaken[5 : len(shaken) // 3, 1]
+    assert heights.std() < 0.5 * 0.005, "less than half of the jitter is left"
+
+
+def test_strokes_are_left_as_they_were():
+    given = [np.array([[0.0, 0], [3, 9], [5, 9]])]
+    before = given[0].copy()
+    prepare(given)
+    np.testing.assert_array_equal(given[0], before)
 
 
 def test_resampled_points_are_evenly_spaced_and_keep_both_ends():

@@ -1,15 +1,19 @@
-"""`predict`: pictures of single characters -> ranked characters."""
+"""`predict`: pictures or strokes of single characters -> ranked characters."""
 
 import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.files import read_text
 from kuzushiji_tf.workdirs import all_runs
+
+if TYPE_CHECKING:
+    from kuzushiji_tf.recognizer import Reading, Recognizer
 
 SHIPPED_MODEL = Path(__file__).parents[2] / "saved_models" / "kana"
 
@@ -19,50 +23,75 @@ class PredictFlags:
     """What is read, and with which recogniser."""
 
     images: tyro.conf.Positional[tuple[Path, ...]]  # pictures of one character each, of any size
+    # JSON files of one character each: a list of strokes, each a list of points [x, y] or [x, y, t], y down, any unit
+    strokes: tuple[Path, ...] = ()
     # an exported folder, a .tflite or .keras file, or a work directory; default: the last run's export, else the kana
     # recogniser of this project
     model: Path | None = None
     file: str | None = None  # of an exported folder: float32 (default), float16, int8, ...
     top_k: int = 5  # characters to print for each picture
-    polarity: Literal["auto", "dark", "light"] = "auto"  # of the ink against the paper
+    script: Literal["all", "hiragana", "katakana", "kanji"] = "all"  # read as characters of this script only
+    polarity: Literal["auto", "dark", "light"] = "auto"  # of a picture's ink against the paper
     json: bool = False  # print the readings as one JSON object in the last line
 
 
 def run(flags: PredictFlags) -> None:
-    """Print the readings of each picture; go on after one that cannot be read.
+    """Print the readings of each picture and each file of strokes; go on after one that cannot be read.
 
     Raises:
-        UserError, MissingFileError: no picture, no recogniser, or some picture could not be read (at the end).
+        UserError, MissingFileError: nothing to read, no recogniser, or something could not be read (at the end).
     """
-    if not flags.images:
-        raise UserError("Name at least one picture: python -m kuzushiji_tf predict IMAGE")
+    given = [("image", path) for path in flags.images] + [("strokes", path) for path in flags.strokes]
+    if not given:
+        raise UserError("Name at least one picture: python -m kuzushiji_tf predict IMAGE, or --strokes FILE.json")
     if flags.top_k < 1:
         raise UserError(f"--top-k is {flags.top_k}; it must be at least 1.")
     from kuzushiji_tf.recognizer import Recognizer
 
     recognizer = Recognizer(flags.model or _default_model(), file=flags.file)
+    recognizer.repertoire.of_script(flags.script)  # refuses here, once, what it has no character of
     if not flags.model:
         print(f"reading with {recognizer.predictor.path}", file=sys.stderr)
     results, failures = [], 0
-    for image in flags.images:
+    for kind, path in given:
         try:
-            candidates = recognizer.recognize(image, flags.top_k, flags.polarity)
+            reading = _read(recognizer, kind, path, flags)
         except UserError as error:
-            if len(flags.images) == 1:
+            if len(given) == 1:
                 raise
             failures += 1
             print(f"error: {error}", file=sys.stderr)
-            results.append({"image": str(image), "error": str(error)})
+            results.append({kind: str(path), "error": str(error)})
             continue
-        results.append({"image": str(image), "candidates": [asdict(candidate) for candidate in candidates]})
+        candidates = [asdict(candidate) for candidate in reading.candidates(flags.top_k, flags.script)]
+        results.append({kind: str(path), "is_character": reading.is_character, "candidates": candidates})
         if not flags.json:
-            print(image)
-            for rank, candidate in enumerate(candidates, start=1):
-                print(f"  {rank}. {candidate.character}  {candidate.code_point:8} {candidate.probability:7.2%}")
+            _print(path, reading.is_character, candidates)
     if flags.json:
         print(json.dumps({"model": str(recognizer.predictor.path), "results": results}, ensure_ascii=False))
     if failures:
-        raise UserError(f"{failures} of the {len(flags.images)} pictures could not be read, as said above.")
+        what = "files" if flags.strokes else "pictures"
+        raise UserError(f"{failures} of the {len(given)} {what} could not be read, as said above.")
+
+
+def _read(recognizer: "Recognizer", kind: str, path: Path, flags: PredictFlags) -> "Reading":
+    if kind == "image":
+        return recognizer.read(path, polarity=flags.polarity)
+    text = read_text(path)
+    try:
+        strokes = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is not a JSON file; it must hold a list of strokes.") from None
+    try:
+        return recognizer.read(strokes=strokes)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _print(path: Path, is_character: bool, candidates: list[dict[str, Any]]) -> None:
+    print(path if is_character else f"{path}: not a character")
+    for rank, candidate in enumerate(candidates, start=1):
+        print(f"  {rank}. {candidate['character']}  {candidate['code_point']:8} {candidate['probability']:7.2%}")
 
 
 def _default_model() -> Path:

@@ -41,6 +41,17 @@ def has_strokes(character: str) -> bool:
     return _file_name(character) in _files()
 
 
+def file_of(character: str) -> Path:
+    """Return the SVG file of a character.
+
+    Raises:
+        UserError: the package `kanjivg` is not installed, or has no such character.
+    """
+    if not has_strokes(character):
+        raise UserError(f"KanjiVG has no strokes of {character!r}.")
+    return _files()[_file_name(character)]
+
+
 def path_to_stroke(path: str) -> np.ndarray:
     """Return an SVG path (one unbroken line in KanjiVG's coordinates) as a stroke in the unit box.
 
@@ -61,9 +72,7 @@ def path_to_stroke(path: str) -> np.ndarray:
 
 @cache
 def _load_character(character: str) -> tuple[np.ndarray, ...]:
-    if not has_strokes(character):
-        raise UserError(f"KanjiVG has no strokes of {character!r}.")
-    root = ElementTree.parse(_files()[_file_name(character)]).getroot()
+    root = ElementTree.parse(file_of(character)).getroot()
     return tuple(path_to_stroke(element.attrib["d"]) for element in root.iter(_PATH))
 
 

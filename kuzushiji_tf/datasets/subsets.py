@@ -13,30 +13,9 @@ from kuzushiji_tf.datasets.kmnist import K49_CLASSES
 from kuzushiji_tf.errors import UserError, unknown_name
 from kuzushiji_tf.files import read_text
 from kuzushiji_tf.labels import Labels
+from kuzushiji_tf.scripts import in_script
 
 JOYO_FILE = files("kuzushiji_tf") / "data" / "joyo.txt"
-# First and last code points. By Unicode's script property, without circled, squared and half-width compatibility
-# signs: all voiced and small kana, the iteration marks and ligatures, and the historical forms (hentaigana).
-HIRAGANA = ((0x3041, 0x3096), (0x309D, 0x309F), (0x1B001, 0x1B11F), (0x1B132, 0x1B132), (0x1B150, 0x1B152))
-KATAKANA = (
-    (0x30A1, 0x30FA),
-    (0x30FC, 0x30FF),  # with the long vowel mark, which Unicode shares between the scripts
-    (0x31F0, 0x31FF),
-    (0x1B000, 0x1B000),
-    (0x1B120, 0x1B122),
-    (0x1B155, 0x1B155),
-    (0x1B164, 0x1B167),
-)
-# The ideographs 々, 〇 and 〻, the blocks of unified and of compatibility ideographs, and the two planes of extensions.
-KANJI = (
-    (0x3005, 0x3005),
-    (0x3007, 0x3007),
-    (0x303B, 0x303B),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
 SHOWN = 10  # characters named in an error; there may be thousands
 
 
@@ -91,17 +70,12 @@ def _joyo_forms() -> list[list[str]]:
     return [line.split() for line in lines if not line.startswith("#")]
 
 
-def _within(ranges: tuple[tuple[int, int], ...]) -> Callable[[str], bool]:
-    """Return what tells whether a class begins with a character of these ranges; a combining mark may follow."""
-    return lambda character: any(first <= ord(character[0]) <= last for first, last in ranges)
-
-
 SUBSETS: dict[str, Callable[[str], bool]] = {
-    "hiragana": _within(HIRAGANA),
+    "hiragana": lambda character: in_script(character, "hiragana"),
     "joyo": lambda character: character in joyo_characters(),
     "k49": lambda character: character in K49_CLASSES,
-    "kanji": _within(KANJI),
-    "katakana": _within(KATAKANA),
+    "kanji": lambda character: in_script(character, "kanji"),
+    "katakana": lambda character: in_script(character, "katakana"),
 }
 
 

@@ -18,13 +18,12 @@ from kuzushiji_tf.datasets.kana import IMAGE_SIZE
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.normalization import draw_strokes
+from kuzushiji_tf.normalization import draw_ink
 from kuzushiji_tf.strokes import Strokes, as_strokes
 
 LICENCE = "Apache-2.0 or CC BY 4.0"
 CREDIT = "tomoe_data, the handwriting data of the Tomoe project"
 FILE_NAME = "tomoe.jsonl.gz"
-STROKE_WIDTH = 3 / 64  # of the pen that redraws the strokes, fraction of the image's side
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +49,7 @@ def load_tomoe(split: str, options: LoadOptions) -> CharacterDataset:
         raise UserError(f"The data set 'tomoe' has no {split!r} split; it is for tests only.")
     drawings = load_tomoe_strokes(options.data_dir)
     size = options.image_size or IMAGE_SIZE
-    images = np.stack([draw_strokes(drawing.strokes, size, STROKE_WIDTH * size) for drawing in drawings])
+    images = np.stack([draw_ink(drawing.strokes, size) for drawing in drawings])
     classes, labels = np.unique([drawing.character for drawing in drawings], return_inverse=True)
     writers = np.unique([drawing.writer for drawing in drawings], return_inverse=True)[1]
     return CharacterDataset(

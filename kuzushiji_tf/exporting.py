@@ -9,18 +9,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from kuzushiji_tf import conversion
+from kuzushiji_tf import conversion, embedded_card
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions, ink_of
+from kuzushiji_tf.embedded_card import CARD, LABELS
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.evaluation import match_classes
 from kuzushiji_tf.files import atomic_folder, write_json
 from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.model_card import EvaluationSet, describe_run, make_card
+from kuzushiji_tf.model_card import EvaluationSet, describe_file, describe_run, make_card
 from kuzushiji_tf.predictors import (
-    CARD,
     EXPORTED_FILES,
-    LABELS,
     load_keras,
     load_predictor,
     read_card,
@@ -78,6 +77,7 @@ def export_run(
         test_sets=test_sets,
         about=describe_run(workdir, which),
         normalization=predictor.normalization,
+        calibration=workdir.description.get("result", {}).get("calibration") if which == "final" else None,
         dynamic_size=dynamic_size,
         overwrite=overwrite,
         report=report,
@@ -93,6 +93,7 @@ def export_model(
     test_sets: dict[str, EvaluationSet],
     about: dict[str, Any] | None = None,
     normalization: str = "none",
+    calibration: dict[str, Any] | None = None,
     dynamic_size: bool = False,
     overwrite: bool = False,
     report: Callable[[str], None] = lambda message: None,
@@ -104,6 +105,8 @@ def export_model(
         test_sets: `test`, which decides, and any others, which are measured only.
         about: further entries of the card.
         normalization: `none` or `ink-box`, as `predictors.Predictor` has it.
+        calibration: as `calibration.calibrate` returns it; its temperature goes into the files. None leaves confidence
+            as the model has it.
         dynamic_size, overwrite, report: as `export_run`.
 
     Raises:
@@ -112,12 +115,14 @@ def export_model(
     """
     check_output(output, overwrite)
     _check_model(model, labels, test_sets["test"].dataset)
-    model = with_probabilities(model)
+    model = with_probabilities(model, calibration["temperature"] if calibration else 1.0)
+    about = {**(about or {}), **({"calibration": calibration} if calibration else {})}
     with atomic_folder(output.resolve()) as folder:
         _write_files(model, folder, representative_images, normalization == "ink-box", dynamic_size, report)
         labels.write(folder / LABELS)
         figures = measure_files(folder, test_sets, normalization == "ink-box", report)
-        card = make_card(about or {}, labels, model.inputs[0].shape[1:3], normalization, figures, test_sets)
+        card = make_card(about, labels, model.inputs[0].shape[1:3], normalization, figures, test_sets)
+        _embed(folder, labels, card)
         write_json(folder / CARD, card)
     return card
 
@@ -184,6 +189,13 @@ def _write_files(
         conversion.write_dynamic(model, folder / DYNAMIC_FILE, box)
     for path in folder.glob("*.tflite"):
         conversion.builtin_operators(path)
+
+
+def _embed(folder: Path, labels: Labels, card: dict[str, Any]) -> None:
+    """Put labels and card into each `.tflite` file, then say in the card how large each became, and its hash."""
+    for path in folder.glob("*.tflite"):
+        embedded_card.append(path, labels, card)
+        card["files"][path.name] |= describe_file(path)
 
 
 def _limited(dataset: CharacterDataset, limit: int | None) -> EvaluationSet:

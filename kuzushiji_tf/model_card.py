@@ -11,8 +11,9 @@ from typing import Any
 from kuzushiji_tf import __version__
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.datasets.registry import ink_of
+from kuzushiji_tf.embedded_card import LABELS
 from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.predictors import LABELS, content_sha256
+from kuzushiji_tf.predictors import content_sha256
 from kuzushiji_tf.workdirs import WorkDirectory
 
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy")

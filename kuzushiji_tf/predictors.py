@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from kuzushiji_tf import embedded_card
 from kuzushiji_tf.datasets.registry import ink_of
+from kuzushiji_tf.embedded_card import CARD, LABELS
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.litert import LiteRTModel
 from kuzushiji_tf.workdirs import WorkDirectory
 
-CARD = "model.json"
-LABELS = "labels.txt"
 BATCH_SIZE = 256
 
 # What an exported folder holds: short name -> file or folder.
@@ -27,7 +27,6 @@ EXPORTED_FILES = {
     "keras": "model.keras",
     "saved_model": "saved_model",
 }
-NORMALIZATIONS = ("none", "ink-box")
 PROBABILITIES = "probabilities"  # the name of a last layer whose outputs need no softmax
 NEIGHBORS = ".npz"  # the suffix of a model that keeps its training images
 
@@ -75,9 +74,9 @@ def load_predictor(
 
     Args:
         path: the folder or file.
-        file: in a work directory `final` (default) or `best`; in an exported folder `float32` (default), `float16`,
-            `int8`, `keras` or `saved_model`.
-        labels: the classes; None reads the `labels.txt` beside the file.
+        file: in a work directory `final` (default) or `best`; in an exported folder `float32`, `float16`, `int8`,
+            `keras` or `saved_model` (default: the first of them that it has).
+        labels: the classes; None reads the `labels.txt` beside the file, or, where there is none, inside it.
         num_threads: threads of LiteRT for one image.
 
     Raises:
@@ -104,14 +103,11 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / CARD
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        is_card = card["input"]["normalization"] in NORMALIZATIONS and all(
-            isinstance(figures, dict) for figures in card["files"].values()
-        )
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"{folder} is no exported folder: it has no {CARD}.") from None
-    except (ValueError, LookupError, AttributeError, TypeError):
-        is_card = False
-    if not is_card:
+    except (ValueError, RecursionError):
+        card = None
+    if not embedded_card.is_card(card):
         raise UserError(f"{path} is not the card of an exported recogniser; export it again.")
     return card
 
@@ -127,10 +123,11 @@ def content_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def with_probabilities(model: Any) -> Any:
+def with_probabilities(model: Any, temperature: float = 1.0) -> Any:
     """Return a Keras model that ends in probabilities: the model itself where it does already.
 
-    It does where its last layer is a softmax, or is named `probabilities`; any other gets a softmax of that name.
+    It does where its last layer is a softmax, or is named `probabilities`; any other gets a softmax of that name over
+    its outputs divided by the temperature.
     """
     import keras
 
@@ -139,7 +136,10 @@ def with_probabilities(model: Any) -> Any:
     named = last.name == PROBABILITIES
     if named or isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax:
         return model
-    return keras.Model(model.inputs, keras.layers.Softmax(name=PROBABILITIES)(model.outputs[0]), name=model.name)
+    logits = model.outputs[0]
+    if temperature != 1:
+        logits = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
+    return keras.Model(model.inputs, keras.layers.Softmax(name=PROBABILITIES)(logits), name=model.name)
 
 
 def load_keras(path: str | Path) -> Any:
@@ -181,6 +181,7 @@ class _Located:
     path: Path
     labels_file: Path
     normalization: str = "none"
+    own_labels: Labels | None = None  # from inside the file
 
 
 def _locate(path: Path, file: str | None) -> _Located:
@@ -189,7 +190,7 @@ def _locate(path: Path, file: str | None) -> _Located:
     if path.is_dir() and (path / "config.json").exists():
         return _in_work_directory(path, file or "final")
     if path.is_dir() and (path / CARD).exists():
-        return _in_exported_folder(path, file or "float32")
+        return _in_exported_folder(path, file or _first_file(path))
     if file is not None:
         raise UserError(
             f"{path} is neither a work directory nor an exported folder, so no file {file!r} can be chosen."
@@ -201,6 +202,9 @@ def _locate(path: Path, file: str | None) -> _Located:
     siblings = path.resolve().parent
     if (siblings / CARD).exists() and path.name in EXPORTED_FILES.values():
         return _in_exported_folder(path.parent, next(key for key, name in EXPORTED_FILES.items() if name == path.name))
+    if path.suffix == ".tflite" and (inside := embedded_card.find(path)):
+        labels, card = inside
+        return _Located(path, siblings / LABELS, card["input"]["normalization"], labels)
     normalization = _normalization_of(WorkDirectory(siblings)) if (siblings / "config.json").exists() else "none"
     return _Located(path, siblings / LABELS, normalization)
 
@@ -234,6 +238,10 @@ def _in_exported_folder(folder: Path, file: str) -> _Located:
     return _Located(path, folder / LABELS, card["input"]["normalization"])
 
 
+def _first_file(folder: Path) -> str:
+    return next((key for key, name in EXPORTED_FILES.items() if (folder / name).exists()), "float32")
+
+
 def _normalization_of(workdir: WorkDirectory) -> str:
     """Images drawn from strokes, and so any image given to their models, are normalised by the ink's box."""
     return "none" if ink_of(workdir.config.dataset) == "scanned" else "ink-box"
@@ -241,6 +249,8 @@ def _normalization_of(workdir: WorkDirectory) -> str:
 
 def _read_labels(found: _Located) -> Labels:
     if not found.labels_file.exists():
+        if found.own_labels is not None:
+            return found.own_labels
         raise UserError(f"The classes of {found.path} are unknown: put their {LABELS} beside it.")
     return Labels.read(found.labels_file)
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kuzushiji_tf import __version__
+from kuzushiji_tf.calibration import calibrate
 from kuzushiji_tf.callbacks import Checkpoint, History, Pictures, Progress, SaveBest, SpeedMeter, StopOnNan
 from kuzushiji_tf.checkpoints import load_checkpoint, save_for_use
 from kuzushiji_tf.compiling import compiled_models, unmixed, with_targets
@@ -24,6 +25,7 @@ from kuzushiji_tf.models import require_model
 from kuzushiji_tf.models.mixing import count_places
 from kuzushiji_tf.neighbors import NEIGHBOR_MODELS, fit_neighbors, is_neighbors
 from kuzushiji_tf.pipeline import ordered_batches, training_batches
+from kuzushiji_tf.predictors import load_predictor
 from kuzushiji_tf.sampling import EpochPlan, make_sampling
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
 
@@ -152,6 +154,10 @@ def _fit(
             shutil.copyfile(workdir.best, temporary)
     else:
         save_for_use(recogniser, model.optimizer, workdir.final)
+    calibration = {}
+    if len(held_out):
+        probabilities = load_predictor(workdir.path).predict(dataset.images[held_out])
+        calibration = {"calibration": calibrate(probabilities, dataset.labels[held_out])}
     workdir.finish(
         {
             "parameters": recogniser.count_params(),
@@ -159,6 +165,7 @@ def _fit(
             "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
             "device": device_name(),
             "last_epoch": {name: float(value) for name, value in history.rows[-1].items()},
+            **calibration,
         }
     )
 

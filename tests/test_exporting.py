@@ -9,6 +9,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from kuzushiji_tf import conversion, verification
+from kuzushiji_tf.calibration import at_temperature
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
@@ -65,6 +66,17 @@ def test_the_card_says_what_the_files_take_and_achieve(exported, learned):
         assert figures["accuracy"] > 0.95
         assert figures["latency_ms"] > 0
     assert card["files"]["model-float32.tflite"]["max_difference"] <= 5e-5
+
+
+def test_the_files_have_the_confidence_that_was_fitted(learned, tmp_path, only_float32):
+    dataset, model = learned
+    calibration = {"temperature": 2.0, "validation_images": 50}
+    card = _export(model, dataset, tmp_path / "out", calibration=calibration)
+    assert card["calibration"] == calibration
+    expected = at_temperature(with_probabilities(model).predict(dataset.images[..., None], verbose=0), 2.0)
+    for name in ("model-float32.tflite", "model.keras"):
+        found = load_predictor(tmp_path / "out" / name).predict(dataset.images)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", TFLITE)

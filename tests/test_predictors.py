@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kuzushiji_tf import embedded_card
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.labels import Labels
@@ -187,7 +188,8 @@ def test_a_damaged_saved_model_without_a_card_is_refused(folder):
 
 
 def test_unknown_classes_are_asked_for(exported, tmp_path):
-    bare = shutil.copy(exported / "model-int8.tflite", tmp_path / "model.tflite")
+    bare = tmp_path / "model.tflite"
+    bare.write_bytes(embedded_card.model_bytes(exported / "model-int8.tflite"))
     with pytest.raises(UserError, match=r"are unknown: put their labels\.txt beside it"):
         load_predictor(bare)
     shutil.copy(exported / "labels.txt", tmp_path)

@@ -84,6 +84,7 @@ def test_training_learns_and_leaves_a_complete_work_directory(tmp_path):
     assert float(rows[-1]["val_accuracy"]) > 0.8
     assert workdir.description["data"]["content_hash"] == random_dataset(250, learnable=True).content_hash
     assert workdir.description["result"]["last_epoch"]["epoch"] == 4
+    assert workdir.description["result"]["calibration"]["validation_images"] == 50
     assert list((workdir.tensorboard / "pictures").iterdir())
 
 

@@ -45,7 +45,7 @@ def test_help_of_a_command_needs_no_tensorflow(name):
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert finished.returncode == 0, finished.stderr
-    assert "--data-dir" in finished.stdout or name == "predict"
+    assert "--data-dir" in finished.stdout or name in ("predict", "serve")
 
 
 def test_an_unknown_command_is_refused_with_the_nearest(capsys):

@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "write SavedModel and TFLite files, and verify each",
     "ensemble": "average the probabilities of trained runs in one recogniser",
     "predict": "read characters from image files",
+    "serve": "serve the touch page and the HTTP API",
     "data": "list, download, inspect and check data sets; write their splits and balanced forms",
 }
 _INTERRUPTED = 130

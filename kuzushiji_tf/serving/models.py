@@ -1,0 +1,94 @@
+"""The recognisers that are served, each in as many copies as there are threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from fastapi import HTTPException
+
+from kuzushiji_tf.embedded_card import CARD, LABELS
+from kuzushiji_tf.labels import Labels
+from kuzushiji_tf.predictors import read_card
+from kuzushiji_tf.recognizer import Recognizer
+from kuzushiji_tf.serving.site import MODEL_FILE, describe_model, find_models
+
+# What is handed out of an exported folder.
+SERVED_FILES = {
+    MODEL_FILE: "application/octet-stream",
+    LABELS: "text/plain; charset=utf-8",
+    CARD: "application/json",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """One recogniser.
+
+    Attributes:
+        name: of its folder.
+        folder: as `export.py` wrote it.
+        card: its `model.json`.
+        labels: its classes.
+        idle: copies that no thread uses: an interpreter serves one thread at a time.
+    """
+
+    name: str
+    folder: Path
+    card: dict[str, Any]
+    labels: Labels
+    idle: SimpleQueue = field(default_factory=SimpleQueue)
+
+    @contextmanager
+    def lend(self) -> Iterator[Recognizer]:
+        """Lend a copy, waiting until one is idle."""
+        recognizer = self.idle.get()
+        try:
+            yield recognizer
+        finally:
+            self.idle.put(recognizer)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a list of recognisers says about this one."""
+        training = self.card.get("training", {})
+        about = {name: training.get(name, "") for name in ("licence", "credit")}
+        return describe_model(self.folder, self.labels) | about
+
+
+def load_models(folder: Path, copies: int) -> dict[str, ServedModel]:
+    """Load every exported folder inside a folder, by its name; the int8 file of each is what reads.
+
+    Raises:
+        MissingFileError: nothing exported in it, or an exported folder without an int8 file.
+        UserError: a recogniser is damaged.
+    """
+    models = {}
+    for path in find_models(folder):
+        recognizers = [Recognizer(path, file="int8") for _ in range(copies)]
+        models[path.name] = ServedModel(path.name, path, read_card(path), recognizers[0].predictor.labels)
+        for recognizer in recognizers:
+            models[path.name].idle.put(recognizer)
+    return models
+
+
+def choose_default(models: dict[str, ServedModel]) -> str:
+    """Return the recogniser for pen strokes with the most classes; without one for strokes, the one with the most."""
+
+    def rank(name: str) -> tuple[bool, int]:
+        return models[name].card["input"]["normalization"] == "ink-box", len(models[name].labels)
+
+    return max(sorted(models), key=rank)
+
+
+def find_model(models: dict[str, ServedModel], name: str | None) -> ServedModel:
+    """Return a recogniser by its name, or the default one.
+
+    Raises:
+        HTTPException: 404, there is none of that name.
+    """
+    name = choose_default(models) if name is None else name
+    if name not in models:
+        raise HTTPException(404, f"There is no model of that name; /v1/models lists: {', '.join(models)}.")
+    return models[name]

@@ -1,0 +1,104 @@
+"""What the API takes and gives, checked by pydantic: wrong types, NaN and infinities never reach a recogniser."""
+
+from typing import Annotated, Literal
+
+from pydantic import AllowInfNan, BaseModel, ConfigDict, FailFast, Field, ValidationError
+
+from kuzushiji_tf.recognizer import Polarity, Script
+from kuzushiji_tf.strokes import MOST_POINTS, MOST_STROKES
+
+MOST_CANDIDATES = 50
+
+Number = Annotated[float, AllowInfNan(False)]
+Point = Annotated[list[Number], Field(min_length=2, max_length=3)]
+Stroke = Annotated[list[Point], FailFast(), Field(max_length=MOST_POINTS)]
+
+
+class Options(BaseModel):
+    """How a character is to be read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str | None = Field(None, max_length=100, description="A name of /v1/models; none: the default one.")
+    top_k: int = Field(5, ge=1, le=MOST_CANDIDATES, description="Candidates wanted, at most.")
+    script: Script = Field("all", description="Which characters to expect.")
+
+
+class InkOptions(Options):
+    """A character as strokes, with how it is to be read."""
+
+    strokes: Annotated[list[Stroke], FailFast(), Field(max_length=MOST_STROKES)] = Field(
+        description="Strokes in the order of writing, each a list of [x, y] or [x, y, t], y down, in any unit.",
+        examples=[[[[30, 20], [80, 20]], [[55, 5], [52, 60], [30, 95]]]],
+    )
+
+
+class ImageOptions(Options):
+    """How the character of a picture is to be read."""
+
+    polarity: Polarity = Field("auto", description="The ink against the paper.")
+
+
+class CandidateAnswer(BaseModel):
+    """One reading of a character."""
+
+    character: str = Field(examples=["あ"])
+    code_point: str = Field(examples=["U+3042"])
+    probability: float = Field(ge=0, le=1)
+
+
+class Recognition(BaseModel):
+    """The readings of a character, best first."""
+
+    model: str
+    is_character: bool = Field(description="False: a blank, a scribble or anything else that is none; see unknown.")
+    unknown: float = Field(ge=0, le=1, description="The probability that it is no character.")
+    candidates: list[CandidateAnswer]
+
+
+class ModelAnswer(BaseModel):
+    """A recogniser that is served."""
+
+    name: str
+    title: str
+    classes: int = Field(description="Characters that it tells apart.")
+    scripts: list[str]
+    size: int = Field(description="Height and width of its input, in pixels.")
+    bytes: int = Field(description="Of its file, model-int8.tflite.")
+    normalization: str = Field(description="ink-box: made for pen strokes; none: for scanned characters.")
+    licence: str
+    credit: str
+
+
+class ModelsAnswer(BaseModel):
+    """The recognisers that are served."""
+
+    default: str = Field(description="Reads where a request names none.")
+    models: list[ModelAnswer]
+
+
+class LabelsAnswer(BaseModel):
+    """The classes of a recogniser, in index order."""
+
+    model: str
+    characters: list[str]
+    code_points: list[str]
+
+
+class Health(BaseModel):
+    """The server is able to answer."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Error(BaseModel):
+    """What went wrong, in one sentence."""
+
+    error: str
+
+
+def describe(error: ValidationError) -> str:
+    """Return the first of a validation's errors as one sentence, without what was sent."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}." if where else f"{first['msg']}."

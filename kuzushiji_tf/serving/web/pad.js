@@ -1,0 +1,166 @@
+// The writing area: pointer and keyboard in, strokes out, ink on a canvas.
+
+import {PEN_WIDTH} from "./ink.js";
+
+const STEP = 1 / 32; // of the side: how far an arrow key moves the pen
+
+/** Strokes are lists of `[x, y]`, fractions of the pad's side, so that they outlive a change of size. */
+export class Pad {
+  strokes = [];
+  #canvas;
+  #context;
+  #pointer = null; // the one that writes; others (a palm) are ignored
+  #pen = null; // where the keyboard's pen is
+  #penDown = false;
+  #listeners;
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {{start: () => void, change: () => void}} listeners `start` when a stroke begins, `change` when the set of
+   *     finished strokes differs
+   */
+  constructor(canvas, listeners) {
+    this.#canvas = canvas;
+    this.#context = canvas.getContext("2d");
+    this.#listeners = listeners;
+    // Without this, a stroke that ends fast counts as a fling, and Chromium takes the next tap for its stopping.
+    canvas.addEventListener("touchstart", (event) => event.preventDefault(), {passive: false});
+    canvas.addEventListener("pointerdown", (event) => this.#begin(event));
+    canvas.addEventListener("pointermove", (event) => this.#extend(event));
+    canvas.addEventListener("pointerup", (event) => this.#end(event));
+    canvas.addEventListener("pointercancel", (event) => this.#cancel(event));
+    canvas.addEventListener("keydown", (event) => this.#press(event));
+    canvas.addEventListener("blur", () => this.#hidePen());
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    new ResizeObserver(() => this.#resize()).observe(canvas);
+  }
+
+  undo() {
+    if (!this.strokes.length) return;
+    this.strokes = this.strokes.slice(0, -1);
+    this.#penDown = false;
+    this.#changed();
+  }
+
+  clear() {
+    this.#pointer = null;
+    this.#penDown = false;
+    this.strokes = [];
+    this.#changed();
+  }
+
+  /** Draws everything anew, in the ink's present color. */
+  draw() {
+    const side = this.#canvas.width;
+    this.#context.clearRect(0, 0, side, side);
+    this.#context.lineCap = this.#context.lineJoin = "round";
+    this.#context.lineWidth = PEN_WIDTH * side;
+    this.#context.strokeStyle = this.#context.fillStyle = getComputedStyle(this.#canvas).color;
+    for (const stroke of this.strokes) this.#trace(stroke);
+    if (this.#pen) this.#drawPen();
+  }
+
+  #begin(event) {
+    if (this.#pointer !== null || event.button !== 0) return;
+    event.preventDefault();
+    document.activeElement?.blur(); // writing is not typing: keys are shortcuts again
+    this.#hidePen();
+    this.#pointer = event.pointerId;
+    this.#canvas.setPointerCapture(event.pointerId);
+    this.strokes = [...this.strokes, [this.#place(event)]];
+    this.#listeners.start();
+    this.draw();
+  }
+
+  #extend(event) {
+    if (event.pointerId !== this.#pointer) return;
+    // A screen reports a pen more often than it draws: the points in between make the line smooth.
+    const events = event.getCoalescedEvents?.() ?? [];
+    const stroke = this.strokes.at(-1);
+    for (const each of events.length ? events : [event]) stroke.push(this.#place(each));
+    this.draw();
+  }
+
+  #end(event) {
+    if (event.pointerId !== this.#pointer) return;
+    this.#pointer = null;
+    this.#changed();
+  }
+
+  #cancel(event) {
+    if (event.pointerId !== this.#pointer) return;
+    this.#pointer = null;
+    this.undo();
+  }
+
+  #place(event) {
+    const box = this.#canvas.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  }
+
+  #press(event) {
+    const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
+    if (!move && event.key !== " ") return;
+    event.preventDefault();
+    this.#pen ??= [0.5, 0.5];
+    if (move) {
+      this.#pen = this.#pen.map((value, axis) => Math.min(1, Math.max(0, value + move[axis] * STEP)));
+      if (this.#penDown) this.strokes.at(-1).push(this.#pen);
+      this.draw();
+    } else if (this.#penDown) {
+      this.#penDown = false;
+      this.#changed();
+    } else {
+      this.#penDown = true;
+      this.strokes = [...this.strokes, [this.#pen]];
+      this.#listeners.start();
+      this.draw();
+    }
+  }
+
+  #hidePen() {
+    if (!this.#pen) return;
+    this.#pen = null;
+    if (this.#penDown) {
+      this.#penDown = false;
+      this.#changed();
+    } else this.draw();
+  }
+
+  #changed() {
+    this.draw();
+    this.#listeners.change();
+  }
+
+  #resize() {
+    const side = Math.max(1, Math.round(this.#canvas.clientWidth * devicePixelRatio));
+    if (this.#canvas.width !== side) this.#canvas.width = this.#canvas.height = side;
+    this.draw();
+  }
+
+  /** Draws a stroke through the middles of its segments, which rounds the corners that few points leave. */
+  #trace(stroke) {
+    const context = this.#context;
+    const points = stroke.map(([x, y]) => [x * this.#canvas.width, y * this.#canvas.width]);
+    const last = points.at(-1);
+    context.beginPath();
+    context.moveTo(...points[0]);
+    for (let index = 1; index < points.length - 1; index++) {
+      const [[x, y], [nextX, nextY]] = [points[index], points[index + 1]];
+      context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
+    }
+    context.lineTo(...last);
+    context.stroke();
+  }
+
+  #drawPen() {
+    const [x, y] = this.#pen.map((value) => value * this.#canvas.width);
+    const context = this.#context;
+    context.beginPath();
+    context.arc(x, y, (PEN_WIDTH * this.#canvas.width) / 2 + 4, 0, 2 * Math.PI);
+    context.lineWidth = 3;
+    context.strokeStyle = context.fillStyle = getComputedStyle(this.#canvas).outlineColor;
+    if (this.#penDown) context.fill();
+    else context.stroke();
+  }
+}

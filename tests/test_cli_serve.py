@@ -35,6 +35,8 @@ def start() -> Iterator[Callable[..., tuple[subprocess.Popen, str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell's background jobs are started without Ctrl-C, and so would be what they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         processes.append(process)
         for line in process.stdout:

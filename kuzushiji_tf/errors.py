@@ -15,6 +15,11 @@ class MissingFileError(UserError, FileNotFoundError):
         return str(self.args[0])
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what an error of a library says, on one line; its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return the error for a name that is not registered, with the nearest known one as a suggestion."""
     known = sorted(known)

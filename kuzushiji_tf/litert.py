@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 from kuzushiji_tf.quiet import native_notes_hidden
 
 
@@ -79,7 +79,7 @@ def _open(path: Path, num_threads: int) -> Any:
             interpreter = Interpreter(model_content=path.read_bytes(), num_threads=num_threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise UserError(f"{path} is not a .tflite file that LiteRT can run ({reason}); export it again.") from None
     return interpreter
 

@@ -12,7 +12,7 @@ import numpy as np
 from kuzushiji_tf import embedded_card
 from kuzushiji_tf.datasets.registry import ink_of
 from kuzushiji_tf.embedded_card import CARD, LABELS
-from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of, unknown_name
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.litert import LiteRTModel
 from kuzushiji_tf.workdirs import WorkDirectory
@@ -161,7 +161,7 @@ def load_keras(path: str | Path) -> Any:
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # zip, JSON, HDF5 and deserialisation each raise their own
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(
             f"{path} is not a .keras file that can be loaded ({reason}); train or export it again."
         ) from None
@@ -280,7 +280,7 @@ def _open_saved_model(path: Path) -> tuple[tuple[int, int] | None, int, Callable
     try:
         loaded = tf.saved_model.load(path)
     except Exception as error:  # protobuf, checkpoint and op-registry errors share no base class
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise UserError(f"{path} is not a SavedModel that can be loaded ({reason}); export it again.") from None
     # A SavedModel of ours has a signature for images that are normalised already; its default one does that itself.
     signature = loaded.signatures.get("normalized") or loaded.signatures.get("serving_default")

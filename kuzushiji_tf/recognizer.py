@@ -13,12 +13,12 @@ from kuzushiji_tf import embedded_card
 from kuzushiji_tf.datasets.image_files import read_ink
 from kuzushiji_tf.embedded_card import CARD
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.labels import Labels
+from kuzushiji_tf.labels import UNKNOWN, Labels
 from kuzushiji_tf.normalization import draw_ink, fit_image
 from kuzushiji_tf.predictors import Predictor, load_predictor, read_card
 from kuzushiji_tf.scripts import ALL, SCRIPTS, check_script, fold_small, in_script, look_alike
 
-UNKNOWN = {"character": "\ufffd", "threshold": 0.5}  # "not a character" as a class, where the card says nothing else
+NOT_A_CHARACTER = {"character": UNKNOWN, "threshold": 0.5}  # where the card says nothing else
 
 Picture = str | Path | Image.Image | np.ndarray
 Polarity = Literal["auto", "dark", "light"]
@@ -196,7 +196,7 @@ class Recognizer:
 
 def _unknown(predictor: Predictor) -> tuple[str, float]:
     """Return the class that stands for what is no character, and the least probability at which it counts."""
-    settings: Any = _card_of(predictor.path).get("unknown", UNKNOWN)
+    settings: Any = _card_of(predictor.path).get("unknown", NOT_A_CHARACTER)
     try:
         return str(settings["character"]), float(settings["threshold"])
     except (LookupError, TypeError, ValueError):

@@ -10,15 +10,6 @@ from kuzushiji_tf.datasets.image_files import LONGEST_SIDE, SUFFIXES, read_image
 from kuzushiji_tf.errors import MissingFileError, UserError
 
 
-@pytest.fixture
-def drawing() -> np.ndarray:
-    """White ink on black, uint8 `[60, 40]`."""
-    image = np.zeros((60, 40), np.uint8)
-    image[10:50, 18:22] = 255
-    image[20:24, 8:32] = 255
-    return image
-
-
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("paper", ["light", "dark"])
 def test_ink_is_found_in_every_kind_of_file(drawing, tmp_path, suffix, paper):

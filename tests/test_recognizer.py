@@ -53,15 +53,6 @@ def ranked(candidates: list[Candidate]) -> str:
     return "".join(candidate.character for candidate in candidates)
 
 
-@pytest.fixture
-def drawing() -> np.ndarray:
-    """White ink on black, uint8 `[60, 40]`."""
-    image = np.zeros((60, 40), np.uint8)
-    image[10:50, 18:22] = 255
-    image[20:24, 8:32] = 255
-    return image
-
-
 def test_the_characters_come_ranked_with_code_point_and_probability(recognizer, learned):
     dataset, _ = learned
     image = dataset.images[3]

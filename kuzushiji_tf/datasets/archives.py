@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 
 LARGEST_MEMBER = 1 << 20  # bytes; an image of a character has a few thousand
 MOST_MEMBERS = 1_000_000
@@ -35,7 +35,7 @@ def read_members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     except FileNotFoundError:
         raise MissingFileError(f"There is no file {path}.") from None
     except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         raise UserError(f"{path} is damaged, cut short or no tar archive ({reason}); fetch it again.") from None
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 
 BATCH_BYTES = 4 << 20
 # What zipfile raises on damaged, encrypted or foreign files.
@@ -151,5 +151,5 @@ def _members(path: Path, pattern: str) -> list[RecordFile]:
 
 
 def _unreadable(what: Path | RecordFile, error: Exception) -> UserError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = reason_of(error)
     return UserError(f"{what} cannot be read or is damaged ({reason}); download it again.")

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 from kuzushiji_tf.normalization import to_ink
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # some others of Pillow's start other programs
@@ -90,5 +90,5 @@ def _too_large(name: str) -> UserError:
 
 
 def _unreadable(name: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = reason_of(error)
     return UserError(f"{name} is not an image that can be read ({reason}); save it again as PNG or JPEG.")

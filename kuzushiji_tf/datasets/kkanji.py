@@ -23,7 +23,7 @@ from kuzushiji_tf.datasets.download import cache_folder, fetch
 from kuzushiji_tf.datasets.kmnist import CREDIT, LICENCE
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.labels import Labels, from_code_point, to_code_point
 
@@ -175,7 +175,7 @@ def _decode_one(source: Path, name: PurePosixPath, data: bytes, decoded: _Decode
             pixels = np.asarray(image.convert("L"))
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         if not skip_damaged:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = reason_of(error)
             raise UserError(
                 f"{name} in {source} is not a PNG image of {SIZE} x {SIZE} pixels ({reason}); fetch the "
                 "data set again, or leave such images out: python -m kuzushiji_tf data inspect kkanji --skip-damaged"

@@ -1,5 +1,7 @@
 """What the model families share: seeded initializers, convolutions, residual sums and the classifier head."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 from keras import layers
 
@@ -50,6 +52,36 @@ def skipped_at_random(residual: keras.KerasTensor, chance: float, seeds: Seeds) 
     if not chance:
         return residual
     return layers.Dropout(chance, noise_shape=(None, 1, 1, 1), seed=seeds.draw())(residual)
+
+
+def norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the values normalized over the batch, then rectified."""
+    return layers.ReLU()(batch_norm()(x))
+
+
+def residual_stages(
+    x: keras.KerasTensor,
+    block: Callable[..., keras.KerasTensor],
+    stages: Sequence[tuple[int, int]],
+    seeds: Seeds,
+    architecture: Architecture,
+    halve_first: bool = False,
+) -> keras.KerasTensor:
+    """Return the output of stages of residual blocks; all but the first halve the image, and that too if asked for.
+
+    Args:
+        block: (x, channels, stride, seeds, chance to be skipped, name of its last layer or None) -> x.
+        stages: (channels, blocks) each, as published.
+    """
+    stages = [(scaled(channels, architecture.width), scaled(blocks, architecture.depth)) for channels, blocks in stages]
+    total, number = sum(blocks for _, blocks in stages), 0
+    for stage, (channels, blocks) in enumerate(stages):
+        for place in range(blocks):
+            number += 1
+            stride = 2 if place == 0 and (stage > 0 or halve_first) else 1
+            name = f"{MIXABLE}_{stage + 1}" if place == blocks - 1 and stage < len(stages) - 1 else None
+            x = block(x, channels, stride, seeds, architecture.stochastic_depth * number / total, name)
+    return x
 
 
 def classify(features: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture) -> keras.KerasTensor:

@@ -5,11 +5,11 @@ from keras import layers
 
 from kuzushiji_tf.config import Architecture
 from kuzushiji_tf.models.building import (
-    MIXABLE,
     Seeds,
-    batch_norm,
     classify,
     convolution,
+    norm_relu,
+    residual_stages,
     scaled,
     skipped_at_random,
 )
@@ -24,7 +24,7 @@ def preact_resnet20(
     per parameter on Kuzushiji-MNIST (hysts/pytorch_image_classification).
     """
     x = convolution(scaled(16, architecture.width), 3, architecture.stem_stride or 1, seeds)(image)
-    x = _stages(x, ((16, 3), (32, 3), (64, 3)), False, seeds, architecture)
+    x = residual_stages(x, _basic_block, ((16, 3), (32, 3), (64, 3)), seeds, architecture)
     return classify(_pooled(x), classes, seeds, architecture)
 
 
@@ -37,7 +37,7 @@ def preact_resnet18(
     the reference code of manifold mixup (Verma et al. 2019).
     """
     x = convolution(scaled(64, architecture.width), 3, architecture.stem_stride or 1, seeds)(image)
-    x = _stages(x, ((64, 2), (128, 2), (256, 2), (512, 2)), False, seeds, architecture)
+    x = residual_stages(x, _basic_block, ((64, 2), (128, 2), (256, 2), (512, 2)), seeds, architecture)
     return classify(_pooled(x), classes, seeds, architecture)
 
 
@@ -50,40 +50,21 @@ def preact_resnet12(
     256 channels follow, and dropout of a fifth. At 64 x 64 pixels it takes 80 million multiplications.
     """
     x = convolution(scaled(32, architecture.width), 5, architecture.stem_stride or 2, seeds)(image)
-    x = _pooled(_stages(x, ((64, 2), (128, 2), (256, 1)), True, seeds, architecture))
+    x = _pooled(residual_stages(x, _basic_block, ((64, 2), (128, 2), (256, 1)), seeds, architecture, halve_first=True))
     return classify(layers.Dropout(0.2, seed=seeds.draw())(x), classes, seeds, architecture)
-
-
-def _stages(
-    x: keras.KerasTensor, stages: tuple[tuple[int, int], ...], halve_first: bool, seeds: Seeds, choice: Architecture
-) -> keras.KerasTensor:
-    """Return the output of stages of basic blocks, (channels, blocks) each; all but the first halve the image."""
-    stages = [(scaled(channels, choice.width), scaled(blocks, choice.depth)) for channels, blocks in stages]
-    total, number = sum(blocks for _, blocks in stages), 0
-    for stage, (channels, blocks) in enumerate(stages):
-        for block in range(blocks):
-            number += 1
-            stride = 2 if block == 0 and (stage > 0 or halve_first) else 1
-            name = f"{MIXABLE}_{stage + 1}" if block == blocks - 1 and stage < len(stages) - 1 else None
-            x = _basic_block(x, channels, stride, seeds, choice.stochastic_depth * number / total, name)
-    return x
 
 
 def _basic_block(
     x: keras.KerasTensor, channels: int, stride: int, seeds: Seeds, skip: float, name: str | None
 ) -> keras.KerasTensor:
-    activated = _norm_relu(x)
+    activated = norm_relu(x)
     shortcut = x
     if stride != 1 or x.shape[-1] != channels:
         shortcut = convolution(channels, 1, stride, seeds)(activated)
     y = convolution(channels, 3, stride, seeds)(activated)
-    y = convolution(channels, 3, 1, seeds)(_norm_relu(y))
+    y = convolution(channels, 3, 1, seeds)(norm_relu(y))
     return layers.Add(name=name)([shortcut, skipped_at_random(y, skip, seeds)])
 
 
 def _pooled(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.GlobalAveragePooling2D()(_norm_relu(x))
-
-
-def _norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.ReLU()(batch_norm()(x))
+    return layers.GlobalAveragePooling2D()(norm_relu(x))

@@ -5,11 +5,12 @@ from keras import layers
 
 from kuzushiji_tf.config import Architecture
 from kuzushiji_tf.models.building import (
-    MIXABLE,
     Seeds,
     batch_norm,
     classify,
     convolution,
+    norm_relu,
+    residual_stages,
     scaled,
     skipped_at_random,
 )
@@ -23,7 +24,7 @@ def resnet18(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture:
     Its first convolution is 3 x 3 with stride 1 and no pooling follows, so that a glyph of 28 pixels keeps its strokes.
     """
     x = convolution(scaled(64, architecture.width), 3, architecture.stem_stride or 1, seeds)(image)
-    return _classified(_norm_relu(x), classes, seeds, architecture)
+    return _classified(norm_relu(x), classes, seeds, architecture)
 
 
 def resnet18_classic(
@@ -35,21 +36,14 @@ def resnet18_classic(
     Kuzushiji-MNIST ensemble (ranihorev/Kuzushiji_MNIST), with the paper's one linear layer as classifier.
     """
     x = convolution(scaled(64, architecture.width), 7, architecture.stem_stride or 2, seeds)(image)
-    x = layers.MaxPooling2D(3, strides=2, padding="same")(_norm_relu(x))
+    x = layers.MaxPooling2D(3, strides=2, padding="same")(norm_relu(x))
     return _classified(x, classes, seeds, architecture)
 
 
-def _classified(x: keras.KerasTensor, classes: int, seeds: Seeds, choice: Architecture) -> keras.KerasTensor:
+def _classified(x: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture) -> keras.KerasTensor:
     """Return the logits after the four stages; all but the first halve the image."""
-    stages = [(scaled(channels, choice.width), scaled(blocks, choice.depth)) for channels, blocks in _STAGES]
-    total, number = sum(blocks for _, blocks in stages), 0
-    for stage, (channels, blocks) in enumerate(stages):
-        for block in range(blocks):
-            number += 1
-            stride = 2 if block == 0 and stage > 0 else 1
-            name = f"{MIXABLE}_{stage + 1}" if block == blocks - 1 and stage < len(stages) - 1 else None
-            x = _basic_block(x, channels, stride, seeds, choice.stochastic_depth * number / total, name)
-    return classify(layers.GlobalAveragePooling2D()(x), classes, seeds, choice)
+    x = residual_stages(x, _basic_block, _STAGES, seeds, architecture)
+    return classify(layers.GlobalAveragePooling2D()(x), classes, seeds, architecture)
 
 
 def _basic_block(
@@ -58,10 +52,6 @@ def _basic_block(
     shortcut = x
     if stride != 1 or x.shape[-1] != channels:
         shortcut = batch_norm()(convolution(channels, 1, stride, seeds)(x))
-    y = _norm_relu(convolution(channels, 3, stride, seeds)(x))
+    y = norm_relu(convolution(channels, 3, stride, seeds)(x))
     y = batch_norm()(convolution(channels, 3, 1, seeds)(y))
     return layers.ReLU(name=name)(layers.Add()([shortcut, skipped_at_random(y, skip, seeds)]))
-
-
-def _norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.ReLU()(batch_norm()(x))

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from kuzushiji_tf.config import Architecture
-from kuzushiji_tf.models.building import MIXABLE, Seeds, batch_norm, classify, scaled
+from kuzushiji_tf.models.building import MIXABLE, Seeds, classify, norm_relu, scaled
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (256, 3))  # channels and convolutions before each pooling
 
@@ -23,10 +23,10 @@ def vgg(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Arch
             x = layers.Conv2D(
                 scaled(channels, architecture.width), 3, padding="same", kernel_initializer=seeds.he_normal()
             )(x)
-            x = _norm_relu(x)
+            x = norm_relu(x)
         x = layers.MaxPooling2D(2, padding=_padding(image), name=f"{MIXABLE}_{block + 1}")(x)
     x = layers.Dropout(0.5, seed=seeds.draw())(layers.GlobalAveragePooling2D()(x))
-    x = _norm_relu(layers.Dense(scaled(512, architecture.width), kernel_initializer=seeds.he_normal())(x))
+    x = norm_relu(layers.Dense(scaled(512, architecture.width), kernel_initializer=seeds.he_normal())(x))
     return classify(layers.Dropout(0.5, seed=seeds.draw())(x), classes, seeds, architecture)
 
 
@@ -58,10 +58,6 @@ def vgg_etl(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: 
 def _padding(image: keras.KerasTensor) -> str:
     """Return `valid` as published, or `same` for an image of which that would leave nothing."""
     return "valid" if min(image.shape[1:3]) >= 16 else "same"
-
-
-def _norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.ReLU()(batch_norm()(x))
 
 
 def _normal(seeds: Seeds) -> keras.initializers.Initializer:

@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from kuzushiji_tf.embedded_card import CARD, LABELS
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.predictors import read_card
-from kuzushiji_tf.recognizer import Recognizer
+from kuzushiji_tf.recognizer import Recognizer, Repertoire
 from kuzushiji_tf.serving.site import MODEL_FILE, describe_model, find_models
 
 # What is handed out of an exported folder.
@@ -32,6 +32,7 @@ class ServedModel:
         folder: as `export.py` wrote it.
         card: its `model.json`.
         labels: its classes.
+        repertoire: the characters that it answers with.
         idle: copies that no thread uses: an interpreter serves one thread at a time.
     """
 
@@ -39,6 +40,7 @@ class ServedModel:
     folder: Path
     card: dict[str, Any]
     labels: Labels
+    repertoire: Repertoire
     idle: SimpleQueue = field(default_factory=SimpleQueue)
 
     @contextmanager
@@ -54,7 +56,7 @@ class ServedModel:
         """Return what a list of recognisers says about this one."""
         training = self.card.get("training", {})
         about = {name: training.get(name, "") for name in ("licence", "credit")}
-        return describe_model(self.folder, self.labels) | about
+        return describe_model(self.folder, self.repertoire) | about
 
 
 def load_models(folder: Path, copies: int) -> dict[str, ServedModel]:
@@ -67,7 +69,8 @@ def load_models(folder: Path, copies: int) -> dict[str, ServedModel]:
     models = {}
     for path in find_models(folder):
         recognizers = [Recognizer(path, file="int8") for _ in range(copies)]
-        models[path.name] = ServedModel(path.name, path, read_card(path), recognizers[0].predictor.labels)
+        first = recognizers[0]
+        models[path.name] = ServedModel(path.name, path, read_card(path), first.predictor.labels, first.repertoire)
         for recognizer in recognizers:
             models[path.name].idle.put(recognizer)
     return models

@@ -25,6 +25,7 @@ from kuzushiji_tf.metrics import (
 )
 from kuzushiji_tf.normalization import fit_image
 from kuzushiji_tf.predictors import Predictor
+from kuzushiji_tf.script_scores import ScriptScores
 
 WORST_CLASSES = 10
 LOT = 2048  # images between two steps of the progress line, and whose probabilities are held at a time
@@ -46,8 +47,9 @@ def evaluate(
         history: the run's `history.csv`, for the learning curves; None draws none.
 
     Returns:
-        What `metrics.json` holds: the keys of `metrics.overall_scores`; `model`, `dataset`, `split`, `dataset_hash`;
-        `classes` (of the model) and `classes_tested`; `left_out` (images) and `left_out_characters`; `worst_classes`.
+        What `metrics.json` holds: the keys of `metrics.overall_scores` and of `ScriptScores.result`; `model`,
+        `dataset`, `split`, `dataset_hash`; `classes` (of the model) and `classes_tested`; `left_out` (images) and
+        `left_out_characters`; `worst_classes`.
 
     Raises:
         UserError: no test image, or none of a character that the recogniser knows; images that cannot be resized
@@ -60,7 +62,8 @@ def evaluate(
     curves = reports.learning_curves(history) if output and history else None
     tested, rows, left_out = match_classes(dataset, predictor.labels)
     tested = fit_images(tested, predictor)
-    predictions = predict(predictor, tested)
+    by_script = ScriptScores(predictor)
+    predictions = _predict(predictor, tested, by_script)
     scores = class_scores(predictions)
     result = {
         "model": str(predictor.path),
@@ -68,6 +71,7 @@ def evaluate(
         "split": dataset.split,
         "dataset_hash": dataset.content_hash,
         **overall_scores(predictions),
+        **by_script.result(),
         "classes": len(predictor.labels),
         "classes_tested": int((scores.support > 0).sum()),
         "left_out": left_out.total(),
@@ -135,13 +139,15 @@ def fit_images(dataset: CharacterDataset, predictor: Predictor) -> CharacterData
     return replace(dataset, images=images)
 
 
-def predict(predictor: Predictor, dataset: CharacterDataset) -> Predictions:
-    """Return a recogniser's predictions for a data set of its own classes and image size, with a progress line."""
+def _predict(predictor: Predictor, dataset: CharacterDataset, by_script: ScriptScores) -> Predictions:
+    """Return the predictions for a data set of the recogniser's classes and image size; `by_script` sees them too."""
     parts = []
     with tqdm(total=len(dataset), desc="evaluating", unit=" images", disable=None, leave=False) as progress:
         for start in range(0, len(dataset), LOT):
             labels = dataset.labels[start : start + LOT]
-            parts.append(rank(predictor.predict(dataset.images[start : start + LOT]), labels))
+            probabilities = predictor.predict(dataset.images[start : start + LOT])
+            parts.append(rank(probabilities, labels))
+            by_script.add(probabilities, labels)
             progress.update(len(labels))
     return join(parts)
 

@@ -66,14 +66,22 @@ class Repertoire:
             for script in (ALL, *SCRIPTS)
         }
 
+    def members(self, script: str) -> np.ndarray:
+        """Return the indices of the characters of a script, ascending; there may be none.
+
+        Raises:
+            UserError: there is no such script.
+        """
+        check_script(script)
+        return self._of_script[script]
+
     def of_script(self, script: str) -> np.ndarray:
         """Return the indices of the characters of a script, or of `all`.
 
         Raises:
             UserError: there is no such script, or no character of it.
         """
-        check_script(script)
-        if not len(self._of_script[script]):
+        if not len(self.members(script)):
             raise UserError(
                 f"The recogniser knows no {script}: none of its {len(self.characters):,} characters is; choose all."
             )

@@ -26,6 +26,7 @@ KANJI = (
     (0x20000, 0x3FFFF),
 )
 SCRIPTS = {"hiragana": HIRAGANA, "katakana": KATAKANA, "kanji": KANJI}
+KINDS = {"kana": ("hiragana", "katakana"), "kanji": ("kanji",)}  # for which scores are given apart
 
 # Groups of characters of different scripts that people write with the same strokes in the same places, so that one
 # alone, without its neighbors in a text, cannot be told from the others. Alike in their large forms only; small kana

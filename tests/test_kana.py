@@ -91,6 +91,15 @@ def test_voiced_characters_take_over_the_forms_of_their_base():
     assert kana.forms_of("ガ")[0].marks == 2 and kana.forms_of("か")[0].marks == 0
 
 
+def test_kanji_are_drawn_as_printed_and_as_the_hand_writes_them():
+    forms = kana.forms_of("終")
+    assert [form.weight for form in forms] == [0.5, 0.5]
+    assert (
+        forms[1].strokes[-1].shape != forms[0].strokes[-1].shape or (forms[1].strokes[-1] != forms[0].strokes[-1]).any()
+    )
+    assert len(kana.forms_of("一")) == 1
+
+
 def test_any_kanji_of_kanjivg_can_be_drawn_and_others_are_refused():
     assert kana.draw_characters("永", 2, 0, "test", 40).shape == (2, 40, 40)
     with pytest.raises(UserError, match="KanjiVG has no strokes"):

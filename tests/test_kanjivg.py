@@ -50,3 +50,10 @@ def test_a_missing_package_is_refused_with_the_command_that_installs_it(monkeypa
             kanjivg.has_strokes("あ")
     finally:
         kanjivg._files.cache_clear()
+
+
+def test_some_characters_have_a_second_form_as_the_hand_writes_it():
+    written, printed = kanjivg.load_kaisho("終"), kanjivg.load_strokes("終")["終"]
+    assert len(written) == len(printed) == 11
+    assert any(len(a) != len(b) or abs(a - b).max() > 0.1 for a, b in zip(written, printed, strict=True))
+    assert kanjivg.load_kaisho("一") is kanjivg.load_kaisho("あ") is None

@@ -13,10 +13,15 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.predictors import CARD, Predictor, load_predictor, read_card
 from kuzushiji_tf.quiet import start_tensorflow
+from kuzushiji_tf.scripts import KINDS
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
 
 REAL_PEN = "tomoe"
 CHARACTERS_PRINTED = 20  # of those left out
+_OF_A_KIND = (
+    "{accuracy:8.2%}   top-5 {top5_accuracy:.2%}; with look-alikes {alike_accuracy:.2%}; "
+    "where the script is known {alone_accuracy:.2%}, top-5 {alone_top5_accuracy:.2%}"
+)
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,10 @@ def _print_scores(result: dict[str, Any], output: Path | None) -> None:
     for key, (title, remark) in shares.items():
         print(f"  {title:28}{result[key]:8.2%}{remark}")
     print(f"  {'negative log-likelihood':28}{result['negative_log_likelihood']:8.4f}")
+    for kind in KINDS:
+        if f"{kind}_count" in result:
+            figures = {key.removeprefix(f"{kind}_"): value for key, value in result.items() if key.startswith(kind)}
+            print(f"  {kind + ' (' + format(figures['count'], ',') + ')':28}" + _OF_A_KIND.format(**figures))
     if result["left_out"]:
         characters = result["left_out_characters"]
         some = "".join(characters[:CHARACTERS_PRINTED]) + ("…" if len(characters) > CHARACTERS_PRINTED else "")

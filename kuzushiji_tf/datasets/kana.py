@@ -14,12 +14,13 @@ import numpy as np
 
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.handwriting import Form, Variation, draw_handwriting
-from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, load_strokes, path_to_stroke
+from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, load_kaisho, load_strokes, path_to_stroke
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.strokes import Strokes
 
 IMAGE_SIZE = 32
+KAISHO_WEIGHT = 0.5  # of the form that the hand writes, where KanjiVG has it beside the one that is printed
 TEST_PER_CLASS = 50  # synthetic figures deserve no more time than this
 HIRAGANA = (
     "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらりるれろわをん"
@@ -87,7 +88,7 @@ def draw_characters(
 
 @cache
 def forms_of(character: str) -> tuple[Form, ...]:
-    """Return the ways to write a character: KanjiVG's, and the variants of `data/stroke_variants.json`.
+    """Return the ways to write a character: KanjiVG's one or two, and the variants of `data/stroke_variants.json`.
 
     Raises:
         UserError: KanjiVG has no such character or is not installed.
@@ -99,7 +100,8 @@ def forms_of(character: str) -> tuple[Form, ...]:
     if base is None:
         base, marks = _HANDAKUTEN.get(hiragana), 1
     if base is None:
-        variants = _variants().get(character, ())
+        kaisho = load_kaisho(character)
+        variants = (Form(kaisho, KAISHO_WEIGHT),) if kaisho else _variants().get(character, ())
         return (Form(model, 1 - sum(form.weight for form in variants)), *variants)
     base = chr(ord(base) + offset)
     forms = forms_of(base)

@@ -32,6 +32,16 @@ def load_strokes(characters: Iterable[str]) -> dict[str, Strokes]:
     return {character: list(_load_character(character)) for character in characters}
 
 
+def load_kaisho(character: str) -> Strokes | None:
+    """Return the strokes of a character as the hand writes it (kaisho) where that differs from print, or None.
+
+    Raises:
+        UserError: the package `kanjivg` is not installed.
+    """
+    path = _files().get(_file_name(character, "-Kaisho"))
+    return _read(path) if path else None
+
+
 def has_strokes(character: str) -> bool:
     """Return whether KanjiVG has this character.
 
@@ -72,12 +82,15 @@ def path_to_stroke(path: str) -> np.ndarray:
 
 @cache
 def _load_character(character: str) -> tuple[np.ndarray, ...]:
-    root = ElementTree.parse(file_of(character)).getroot()
-    return tuple(path_to_stroke(element.attrib["d"]) for element in root.iter(_PATH))
+    return tuple(_read(file_of(character)))
 
 
-def _file_name(character: str) -> str:
-    return f"{ord(character):05x}.svg" if len(character) == 1 else ""
+def _read(path: Path) -> Strokes:
+    return [path_to_stroke(element.attrib["d"]) for element in ElementTree.parse(path).getroot().iter(_PATH)]
+
+
+def _file_name(character: str, style: str = "") -> str:
+    return f"{ord(character):05x}{style}.svg" if len(character) == 1 else ""
 
 
 @lru_cache(maxsize=1)

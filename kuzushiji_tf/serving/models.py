@@ -13,7 +13,7 @@ from kuzushiji_tf.embedded_card import CARD, LABELS
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.predictors import read_card
 from kuzushiji_tf.recognizer import Recognizer, Repertoire
-from kuzushiji_tf.serving.site import MODEL_FILE, describe_model, find_models
+from kuzushiji_tf.serving.site import MODEL_FILE, describe_model, find_models, preference
 
 # What is handed out of an exported folder.
 SERVED_FILES = {
@@ -79,10 +79,10 @@ def load_models(folder: Path, copies: int) -> dict[str, ServedModel]:
 def choose_default(models: dict[str, ServedModel]) -> str:
     """Return the recogniser for pen strokes with the most classes; without one for strokes, the one with the most."""
 
-    def rank(name: str) -> tuple[bool, int]:
-        return models[name].card["input"]["normalization"] == "ink-box", len(models[name].labels)
+    def key(name: str) -> tuple[bool, int, str]:
+        return preference(models[name].card["input"]["normalization"], len(models[name].labels), name)
 
-    return max(sorted(models), key=rank)
+    return min(models, key=key)
 
 
 def find_model(models: dict[str, ServedModel], name: str | None) -> ServedModel:

@@ -54,7 +54,7 @@ def build_site(target: Path, models: Path) -> list[dict[str, Any]]:
         for name, (size, maskable) in ICONS.items():
             draw_icon(WEB / "icon.svg", size, maskable).save(folder / "icons" / name, optimize=True)
         index = [_add_model(source, folder / "models" / source.name) for source in folders]
-        index.sort(key=lambda entry: (entry["normalization"] == "none", -entry["classes"], entry["name"]))
+        index.sort(key=lambda entry: preference(entry["normalization"], entry["classes"], entry["name"]))
         write_json(folder / "models" / "index.json", index)
         _fill_service_worker(folder)
         _compress(folder)
@@ -77,6 +77,11 @@ def find_models(models: Path) -> list[Path]:
     if not folders:
         raise MissingFileError(f"{models} holds no exported recogniser; write one with: python export.py")
     return folders
+
+
+def preference(normalization: str, classes: int, name: str) -> tuple[bool, int, str]:
+    """Return a sort key: recognisers of pen strokes come first, of these the one with the most classes."""
+    return normalization != "ink-box", -classes, name
 
 
 def describe_model(folder: Path, repertoire: Repertoire) -> dict[str, Any]:

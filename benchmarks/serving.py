@@ -1,6 +1,12 @@
 """What the HTTP API does under load: requests a second and latency at 1, 8 and 64 clients, and whether memory stays.
 
-python benchmarks/serving.py
+    python benchmarks/serving.py
+    python benchmarks/serving.py --model touch-joyo
+
+The server is a process of its own on this machine, each client a connection that asks again as soon as it is answered.
+
+Last line: JSON with `requests_per_second_<clients>`, `p50_ms_<clients>` and `p99_ms_<clients>`, and the server's resident
+memory: `memory_before_mebibytes`, `memory_after_mebibytes`, `memory_growth_mebibytes`.
 """
 
 import http.client

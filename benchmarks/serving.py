@@ -5,7 +5,7 @@
 
 The server is a process of its own on this machine, each client a connection that asks again as soon as it is answered.
 
-Last line: JSON with `requests_per_second_<clients>`, `p50_ms_<clients>` and `p99_ms_<clients>`, and the server's resident
+Last line: JSON with `requests_per_second_<clients>`, `p50_ms_<clients>`, `p99_ms_<clients>`, and the server's resident
 memory: `memory_before_mebibytes`, `memory_after_mebibytes`, `memory_growth_mebibytes`.
 """
 

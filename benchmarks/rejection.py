@@ -7,7 +7,7 @@ trained on, and Latin letters, which are no scribbles and were never shown as su
 the highest probability of being no character.
 
 Last line: JSON with the shares `kept`, `accuracy_of_kept`, `scribbles_rejected` and `letters_rejected`, and the
-`threshold` of that probability.
+`threshold` of that probability; and the same, `shipped_...`, at the threshold that the recogniser's card names.
 """
 
 import json
@@ -27,6 +27,7 @@ from kuzushiji_tf.evaluation import match_classes
 from kuzushiji_tf.labels import UNKNOWN
 from kuzushiji_tf.normalization import fit_image
 from kuzushiji_tf.predictors import load_predictor
+from kuzushiji_tf.recognizer import Repertoire
 
 SCRIBBLE_SEED = 987_654_321  # far from those of training and testing
 FONTS = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono")
@@ -66,20 +67,23 @@ def main(flags: Flags) -> None:
     models = [form.strokes for character in predictor.labels if character != UNKNOWN for form in forms_of(character)]
     scribbles = draw_scribbles(flags.scribbles, (SCRIBBLE_SEED,), size, models)
     probabilities = predictor.predict(drawn.images)
-    refusal = probabilities[:, unknown]
-    threshold = float(np.quantile(refusal, flags.kept, method="higher"))
-    kept = refusal <= threshold
+    others = {"scribbles": scribbles, "letters": letters(size)}
+    refused = {name: predictor.predict(images)[:, unknown] for name, images in others.items()}
+    refusal = probabilities[:, unknown].copy()
     probabilities[:, unknown] = 0
     right = probabilities.argmax(axis=1) == drawn.labels
-    result = {
-        "kept": float(kept.mean()),
-        "threshold": threshold,
-        "accuracy_of_kept": float(right[kept].mean()),
-        "scribbles_rejected": float((predictor.predict(scribbles)[:, unknown] > threshold).mean()),
-        "letters_rejected": float((predictor.predict(letters(size))[:, unknown] > threshold).mean()),
-    }
+
+    def at(threshold: float) -> dict[str, float]:
+        kept = refusal < threshold
+        shares = {f"{name}_rejected": float((values >= threshold).mean()) for name, values in refused.items()}
+        kept_right = float(right[kept].mean())
+        return {"kept": float(kept.mean()), "threshold": threshold, "accuracy_of_kept": kept_right, **shares}
+
+    allowed = float(np.nextafter(np.quantile(refusal, flags.kept, method="higher"), np.float32(1)))
+    shipped = at(Repertoire(predictor).threshold)
+    result = at(allowed) | {f"shipped_{name}": value for name, value in shipped.items()}
     print(f"{flags.model}, {flags.file}: {len(drawn):,} drawn characters, {flags.scribbles:,} scribbles, 312 letters")
-    print("\n".join(f"  {name:20}{value:10.4f}" for name, value in result.items()))
+    print("\n".join(f"  {name:28}{value:10.4f}" for name, value in result.items()))
     print(json.dumps(result))
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,7 @@ from kuzushiji_tf.files import write_text
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.reports import confusion_image, image_grid
 
-HISTORY_COLUMNS = (
-    "epoch",
-    "loss",
-    "accuracy",
-    "precision",
-    "recall",
-    "val_loss",
-    "val_accuracy",
-    "val_precision",
-    "val_recall",
-    "learning_rate",
-    "images_per_second",
-    "seconds",
-)
+FIGURES = ("loss", "accuracy", "precision", "recall")  # of a recogniser's run
 _NAN_CHECK_STEPS = 50
 
 
@@ -40,6 +28,8 @@ class SpeedMeter(keras.callbacks.Callback):
 
     Must stand before the callbacks that read them.
     """
+
+    FIGURES = ("learning_rate", "images_per_second", "seconds")
 
     def __init__(self, images_per_epoch: int):
         super().__init__()
@@ -61,19 +51,24 @@ class SpeedMeter(keras.callbacks.Callback):
 class History(keras.callbacks.Callback):
     """Keeps `history.csv`: one row an epoch, the whole file rewritten atomically each time.
 
+    Its columns are the epoch, those of the figures that are known, in training and in validation, and what the
+    `SpeedMeter` adds.
+
     Args:
         finished: epochs that a resumed run has behind it; their rows are kept.
+        figures: names of the loss and the metrics.
     """
 
-    def __init__(self, path: Path, finished: int):
+    def __init__(self, path: Path, finished: int, figures: Sequence[str] = FIGURES):
         super().__init__()
         self._path = path
+        self._columns = (*figures, *(f"val_{name}" for name in figures), *SpeedMeter.FIGURES)
         self.rows: list[dict] = []
         if finished:
             self.rows = [row for row in _read_rows(path) if int(row["epoch"]) <= finished]
 
     def on_epoch_end(self, epoch, logs=None):
-        row = {name: f"{logs[name]:.6g}" for name in HISTORY_COLUMNS if name in logs}
+        row = {name: f"{logs[name]:.6g}" for name in self._columns if name in logs}
         self.rows.append({"epoch": epoch + 1, **row})
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, self.rows[-1], lineterminator="\n")
@@ -133,7 +128,15 @@ class SaveBest(keras.callbacks.Callback):
 
 
 class StopOnNan(keras.callbacks.Callback):
-    """Ends a run whose loss is no longer a number, with a sentence that says what to change."""
+    """Ends a run whose loss is no longer a number, with a sentence that says what to change.
+
+    Args:
+        advice: the end of that sentence.
+    """
+
+    def __init__(self, advice: str = "lower --learning-rate, or use --precision float32"):
+        super().__init__()
+        self._advice = advice
 
     def on_train_batch_end(self, batch, logs=None):
         if batch % _NAN_CHECK_STEPS == 0:
@@ -148,8 +151,7 @@ class StopOnNan(keras.callbacks.Callback):
     def _check(self, logs, place: str) -> None:
         if not math.isfinite(float(logs["loss"])):
             raise UserError(
-                f"The loss became {float(logs['loss'])} in epoch {self._epoch}, by {place}: "
-                "lower --learning-rate, or use --precision float32."
+                f"The loss became {float(logs['loss'])} in epoch {self._epoch}, by {place}: {self._advice}."
             )
 
 
@@ -194,29 +196,39 @@ class Pictures(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A progress bar on a terminal, and one line an epoch anywhere."""
+    """A progress bar on a terminal, and one line an epoch anywhere.
 
-    def __init__(self, epochs: int, steps: int):
+    Args:
+        epochs: of the whole run.
+        steps: of an epoch.
+        figures: names of what is shown of the logs.
+        title: begins each line.
+    """
+
+    def __init__(self, epochs: int, steps: int, figures: Sequence[str] = ("loss", "accuracy"), title: str = "epoch"):
         super().__init__()
         self._epochs = epochs
         self._steps = steps
+        self._figures = figures
+        self._title = title
 
     def on_epoch_begin(self, epoch, logs=None):
-        title = f"epoch {epoch + 1}/{self._epochs}"
+        title = f"{self._title} {epoch + 1}/{self._epochs}"
         self._bar = tqdm(total=self._steps, desc=title, unit="step", leave=False, disable=None)
 
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update()
         if batch % _NAN_CHECK_STEPS == 0:
-            self._bar.set_postfix(loss=f"{float(logs['loss']):.4f}", accuracy=f"{float(logs['accuracy']):.4f}")
+            self._bar.set_postfix({name: f"{float(logs[name]):.4f}" for name in self._figures})
 
     def on_epoch_end(self, epoch, logs=None):
         self._bar.close()
-        validation = ""
-        if "val_loss" in logs:
-            validation = f"  validation: loss {logs['val_loss']:.4f} accuracy {logs['val_accuracy']:.4f}"
+        validation = f"  validation: {self._shown(logs, 'val_')}" if "val_loss" in logs else ""
         print(
-            f"epoch {epoch + 1}/{self._epochs}  loss {logs['loss']:.4f} accuracy {logs['accuracy']:.4f}{validation}"
+            f"{self._title} {epoch + 1}/{self._epochs}  {self._shown(logs)}{validation}"
             f"  {logs['images_per_second']:.0f} images/s  {logs['seconds']:.0f} s",
             flush=True,
         )
+
+    def _shown(self, logs: dict[str, float], prefix: str = "") -> str:
+        return " ".join(f"{name} {logs[prefix + name]:.4f}" for name in self._figures)

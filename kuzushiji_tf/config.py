@@ -2,13 +2,54 @@
 
 import math
 import tomllib
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 
 SMALLEST_SIZE = 8  # pixels; the smallest image that a model takes
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a number has to be, and how a sentence says so."""
+
+    holds: Callable[[float], bool]
+    says: str
+
+
+AT_LEAST_ONE = Rule(lambda value: value >= 1, "be at least 1")
+POSITIVE = Rule(lambda value: value > 0, "be above 0")
+NOT_NEGATIVE = Rule(lambda value: value >= 0, "not be negative")
+BELOW_ONE = Rule(lambda value: 0 <= value < 1, "be in 0 <= value < 1")
+
+
+def require_finite(knobs: Any, prefix: str = "") -> None:
+    """Check that no knob of a config is infinite or no number.
+
+    Raises:
+        UserError: one is; `prefix` stands before its name.
+    """
+    for knob in fields(knobs):
+        value = getattr(knobs, knob.name)
+        parts = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
+            raise UserError(f"{prefix}{knob.name} is {value}; it must be a finite number.")
+
+
+def require(rule: Rule, knobs: Any, names: Iterable[str], prefix: str = "") -> None:
+    """Check some knobs of a config by a rule.
+
+    Raises:
+        UserError: one breaks it; `prefix` stands before its name.
+    """
+    for name in names:
+        if not rule.holds(getattr(knobs, name)):
+            raise UserError(f"{prefix}{name} is {getattr(knobs, name)}; it must {rule.says}.")
 
 
 @dataclass(frozen=True)
@@ -33,23 +74,12 @@ class ImageAugmentation:
     noise: float = 0.0  # fraction of pixels replaced by a random value
 
     def __post_init__(self):
-        _require_finite(self, "augmentation.")
-        for name in (
-            "rotation_range",
-            "width_shift_range",
-            "height_shift_range",
-            "shear_range",
-            "elastic",
-            "elastic_alpha",
-            "cutout",
-        ):
-            if getattr(self, name) < 0:
-                raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must not be negative.")
-        if self.elastic_sigma <= 0:
-            raise UserError(f"augmentation.elastic_sigma is {self.elastic_sigma}; it must be above 0.")
-        for name in ("zoom_range", "noise"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"augmentation.{name} is {getattr(self, name)}; it must be in 0 <= value < 1.")
+        require_finite(self, "augmentation.")
+        shifts = ("width_shift_range", "height_shift_range")
+        ranges = ("rotation_range", *shifts, "shear_range", "elastic", "elastic_alpha", "cutout")
+        require(NOT_NEGATIVE, self, ranges, "augmentation.")
+        require(POSITIVE, self, ("elastic_sigma",), "augmentation.")
+        require(BELOW_ONE, self, ("zoom_range", "noise"), "augmentation.")
         if not 0 <= self.cval <= 255:
             raise UserError(f"augmentation.cval is {self.cval}; it must be in 0 <= value <= 255.")
         if self.brightness_range is not None and not 0 <= self.brightness_range[0] <= self.brightness_range[1]:
@@ -71,15 +101,10 @@ class Architecture:
     reconstruction: float = 0.0  # weight of the squared error of redrawing the image (capsnet); published: 0.0005
 
     def __post_init__(self):
-        _require_finite(self, "architecture.")
-        for name in ("width", "depth"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"architecture.{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("head_rank", "reconstruction"):
-            if getattr(self, name) < 0:
-                raise UserError(f"architecture.{name} is {getattr(self, name)}; it must not be negative.")
-        if not 0 <= self.stochastic_depth < 1:
-            raise UserError(f"architecture.stochastic_depth is {self.stochastic_depth}; it must be in 0 <= value < 1.")
+        require_finite(self, "architecture.")
+        require(POSITIVE, self, ("width", "depth"), "architecture.")
+        require(NOT_NEGATIVE, self, ("head_rank", "reconstruction"), "architecture.")
+        require(BELOW_ONE, self, ("stochastic_depth",), "architecture.")
         if self.stem_stride not in (0, 1, 2):
             raise UserError(f"architecture.stem_stride is {self.stem_stride}; it must be 1 or 2, or 0.")
 
@@ -93,9 +118,7 @@ class Neighbors:
     components: int = 60  # principal components that stand for the pixels (pca_nearest_neighbors)
 
     def __post_init__(self):
-        for name in ("neighbors", "components"):
-            if getattr(self, name) < 1:
-                raise UserError(f"neighbors.{name} is {getattr(self, name)}; it must be at least 1.")
+        require(AT_LEAST_ONE, self, ("neighbors", "components"), "neighbors.")
 
 
 @dataclass(frozen=True)
@@ -136,30 +159,14 @@ class TrainingConfig:
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
 
     def __post_init__(self):
-        _require_finite(self)
-        for name in ("per_class", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        require_finite(self)
+        require(AT_LEAST_ONE, self, ("per_class", "epochs", "batch_size"))
         if self.image_size is not None and self.image_size < 8:
             raise UserError(f"image_size is {self.image_size}; it must be at least 8.")
-        for name in ("validation_fraction", "label_smoothing", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be in 0 <= value < 1.")
-        for name in ("learning_rate", "plateau_factor", "mixing_alpha"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in (
-            "seed",
-            "balance",
-            "epoch_images",
-            "plain_epochs",
-            "weight_decay",
-            "warmup_epochs",
-            "plateau_patience",
-            "early_stopping_patience",
-        ):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} is {getattr(self, name)}; it must not be negative.")
+        require(BELOW_ONE, self, ("validation_fraction", "label_smoothing", "ema_decay"))
+        require(POSITIVE, self, ("learning_rate", "plateau_factor", "mixing_alpha"))
+        numbers = ("seed", "balance", "epoch_images", "plain_epochs", "weight_decay", "warmup_epochs")
+        require(NOT_NEGATIVE, self, (*numbers, "plateau_patience", "early_stopping_patience"))
         if self.plain_epochs and (self.balance or self.plain_epochs > self.epochs):
             raise UserError(
                 f"plain_epochs is {self.plain_epochs}; it must not be above epochs ({self.epochs}), nor "
@@ -182,20 +189,25 @@ class TrainingConfig:
         return asdict(self)
 
 
-def config_from_dict(values: dict[str, Any], where: str) -> TrainingConfig:
+def config_from_dict(values: dict[str, Any], where: str, kind: type[Config] = TrainingConfig) -> Config:
     """Return the config of a nested table of knobs; absent ones keep their defaults.
 
+    Args:
+        values: the table, as `to_dict` gives it.
+        where: begins the sentence of an error.
+        kind: the class of the config.
+
     Raises:
-        UserError: an unknown knob (with the nearest known one) or a wrong value; `where` begins the sentence.
+        UserError: an unknown knob (with the nearest known one) or a wrong value.
     """
     try:
-        return _from_table(TrainingConfig, values)
+        return _from_table(kind, values)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
 
-def load_recipe(path: str | Path) -> TrainingConfig:
-    """Read a recipe: a TOML file whose keys are the names of the knobs.
+def load_recipe(path: str | Path, kind: type[Config] = TrainingConfig) -> Config:
+    """Read a recipe: a TOML file whose keys are the names of the knobs of a config of class `kind`.
 
     Raises:
         MissingFileError: no such file.
@@ -210,15 +222,7 @@ def load_recipe(path: str | Path) -> TrainingConfig:
         raise UserError(f"{path} is not a TOML file: {error}.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    return config_from_dict(table, str(path))
-
-
-def _require_finite(knobs: Any, prefix: str = "") -> None:
-    for knob in fields(knobs):
-        value = getattr(knobs, knob.name)
-        parts = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
-            raise UserError(f"{prefix}{knob.name} is {value}; it must be a finite number.")
+    return config_from_dict(table, str(path), kind)
 
 
 def _from_table(cls: type, table: Any, prefix: str = "") -> Any:

@@ -1,10 +1,15 @@
-"""A Keras model -> the files that phones, pages and servers run: SavedModel and `.tflite`."""
+"""A Keras model -> the files that phones, pages and servers run: SavedModel and `.tflite`.
+
+A `.tflite` file's only signature, `serving_default`, has the names of a model's inputs and outputs where the model
+returns a dict; that of any other model, which is a recogniser, maps `image` to `probabilities`.
+"""
 
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.normalization import GRAY_WEIGHTS, fit_image
+from kuzushiji_tf.predictors import PROBABILITIES
 from kuzushiji_tf.quiet import native_notes_hidden
 
 
@@ -32,13 +38,13 @@ def write_saved_model(model: keras.Model, folder: Path, box: bool) -> None:
 
     def recognize(image: tf.Tensor) -> dict[str, tf.Tensor]:
         gray = _to_gray(tf.cast(image, tf.float32))
-        return {"probabilities": model(fit_image(gray, size, box, ops=keras.ops)[..., None], training=False)}
+        return {PROBABILITIES: model(fit_image(gray, size, box, ops=keras.ops)[..., None], training=False)}
 
     def recognize_single(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return recognize(image[None, ..., None])
 
     def recognize_normalized(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": model(image, training=False)}
+        return {PROBABILITIES: model(image, training=False)}
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -55,7 +61,7 @@ def write_saved_model(model: keras.Model, folder: Path, box: bool) -> None:
 
 
 def write_float32(model: keras.Model, path: Path) -> None:
-    """Write a `.tflite` file with float32 weights, for one image `[1, size, size, 1]`, 0..255."""
+    """Write a `.tflite` file with float32 weights, for a batch of one: a recogniser's image is 0..255."""
     with _converter(model) as converter:
         path.write_bytes(converter.convert())
 
@@ -98,10 +104,11 @@ def write_dynamic(model: keras.Model, path: Path, box: bool) -> None:
     """
     size = model.inputs[0].shape[1]
 
-    def recognize(image: tf.Tensor) -> tf.Tensor:
-        return model(fit_image(image[..., 0], size, box, ops=keras.ops)[..., None], training=False)
+    def recognize(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        fitted = fit_image(image[..., 0], size, box, ops=keras.ops)[..., None]
+        return {PROBABILITIES: model(fitted, training=False)}
 
-    with _converter(model, recognize, [1, None, None, 1]) as converter:
+    with _converter(model, recognize, tf.TensorSpec([1, None, None, 1], tf.float32, name="image")) as converter:
         path.write_bytes(converter.convert())
 
 
@@ -144,23 +151,34 @@ def _after_softmax(content: bytes) -> list[str]:
 
 @contextmanager
 def _converter(
-    model: keras.Model, function: Callable[[tf.Tensor], tf.Tensor] | None = None, shape: list[int | None] | None = None
+    model: keras.Model, function: Callable[..., dict[str, tf.Tensor]] | None = None, spec: Any = None
 ) -> Iterator[tf.lite.TFLiteConverter]:
-    """Yield a converter for a model, or for a function around it with another input shape; it refuses Flex operators.
+    """Yield a converter for a model, or for a function around it that takes `spec`; it refuses Flex operators.
 
-    The model's own input shape is fixed wholly, batch included: LiteRT.js runs no other files.
+    The model's own input shapes are fixed wholly, batch included: LiteRT.js runs no other files.
     """
-    call = function or (lambda image: model(image, training=False))
-    spec = tf.TensorSpec(shape or [1, *model.inputs[0].shape[1:]], tf.float32, name="image")
+    if function is None:
+        function, spec = _served(model)
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint("serving_default", lambda image: {"probabilities": call(image)}, [spec])
+    archive.add_endpoint("serving_default", function, [spec])
     with tempfile.TemporaryDirectory() as folder, native_notes_hidden(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the quantization debugger warns about the interpreter that it uses itself
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         yield converter
+
+
+def _served(model: keras.Model) -> tuple[Callable[..., dict[str, tf.Tensor]], Any]:
+    """Return what a file's signature computes and takes, under the names that the module's first lines say."""
+    if isinstance(model.output, dict):
+        specs = {
+            name: tf.TensorSpec([1, *tensor.shape[1:]], tf.float32, name=name) for name, tensor in model.input.items()
+        }
+        return lambda inputs: model(inputs, training=False), specs
+    spec = tf.TensorSpec([1, *model.inputs[0].shape[1:]], tf.float32, name="image")
+    return lambda image: {PROBABILITIES: model(image, training=False)}, spec
 
 
 def _to_gray(images: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""One `.tflite` file in use, through LiteRT; TensorFlow is never imported here."""
+"""A `.tflite` file in use, through LiteRT; TensorFlow is never imported here."""
 
 import statistics
 import time
@@ -68,6 +68,49 @@ class LiteRTModel:
             self._interpreter.resize_tensor_input(self._input["index"], shape)
             self._interpreter.allocate_tensors()
             self._input = self._interpreter.get_input_details()[0]
+
+
+class LiteRTFunction:
+    """A `.tflite` file with named float32 inputs and outputs for a batch of one, run row by row.
+
+    Attributes:
+        path: the file.
+        inputs: name -> shape of a row, e.g. `(64, 64, 1)`.
+        outputs: the same of what it returns.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: not a readable `.tflite` file, or its inputs and outputs have no names.
+    """
+
+    def __init__(self, path: str | Path, num_threads: int = 1):
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise MissingFileError(f"There is no file {path}.")
+        self._interpreter = _open(self.path, num_threads)
+        try:
+            signature = self._interpreter.get_signature_runner()
+        except ValueError:
+            raise UserError(f"{path} does not name its inputs and outputs; export it again.") from None
+        # Its own call would allocate all tensors anew each time.
+        self._inputs, self._outputs = signature.get_input_details(), signature.get_output_details()
+        self.inputs, self.outputs = (
+            {name: tuple(map(int, details["shape"][1:])) for name, details in of.items()}
+            for of in (self._inputs, self._outputs)
+        )
+
+    def __call__(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return float32 arrays `[n, ...]` by their names, of arrays `[n, ...]` by theirs."""
+        count = len(next(iter(inputs.values())))
+        rows = {name: np.asarray(inputs[name], np.float32) for name in self._inputs}
+        results = {name: np.empty((count, *shape), np.float32) for name, shape in self.outputs.items()}
+        for row in range(count):
+            for name, details in self._inputs.items():
+                self._interpreter.set_tensor(details["index"], rows[name][row : row + 1])
+            self._interpreter.invoke()
+            for name, details in self._outputs.items():
+                results[name][row] = self._interpreter.get_tensor(details["index"])[0]
+        return results
 
 
 def _open(path: Path, num_threads: int) -> Any:

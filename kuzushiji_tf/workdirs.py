@@ -26,7 +26,7 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.labels import Labels
 
-_LOCK = ".lock"
+LOCK = ".lock"
 RUNS = Path("runs")
 
 
@@ -119,19 +119,30 @@ def claimed(path: Path, config: TrainingConfig, overwrite: bool, resume: bool) -
         MissingFileError: there is no run to resume.
     """
     workdir = WorkDirectory(path)
-    if path.is_file():
-        raise UserError(f"{path} is a file; a run needs a folder of its own.")
     if resume:
         _check_resumable(workdir, config)
+    with locked(path):
+        if not resume:
+            _make_room(workdir, overwrite)
+        yield workdir
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a folder, which is made if need be; nobody else can hold it before the block ends.
+
+    Raises:
+        UserError: it is a file, or another process holds it.
+    """
+    if path.is_file():
+        raise UserError(f"{path} is a file; a run needs a folder of its own.")
     path.mkdir(parents=True, exist_ok=True)
-    with open(path / _LOCK, "w", encoding="utf-8") as lock:
+    with open(path / LOCK, "w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{path} is in use by another run; wait for it, or choose another --workdir.") from None
-        if not resume:
-            _make_room(workdir, overwrite)
-        yield workdir
+        yield
 
 
 def _check_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
@@ -154,7 +165,7 @@ def _make_room(workdir: WorkDirectory, overwrite: bool) -> None:
     Raises:
         UserError: there is something and `overwrite` is False, or files with our names are not those of a run.
     """
-    others = [entry.name for entry in workdir.path.iterdir() if entry.name != _LOCK]
+    others = [entry.name for entry in workdir.path.iterdir() if entry.name != LOCK]
     if others and not overwrite:
         what = "a run" if workdir.config_file.exists() else f"other files ({others[0]})"
         raise UserError(
@@ -195,13 +206,35 @@ def find_last(root: Path = RUNS) -> WorkDirectory:
 
 def all_runs(root: Path = RUNS) -> list[WorkDirectory]:
     """Return the runs under `root`, the one that was started or finished last at the end."""
+    return [WorkDirectory(path) for path in run_folders(None, root)]
+
+
+def run_folders(kind: str | None, root: Path = RUNS) -> list[Path]:
+    """Return the folders under `root` whose config.json names a kind, the one that was written last at the end.
+
+    A recogniser's names none.
+    """
     files = sorted(root.glob("*/config.json"), key=lambda file: (file.stat().st_mtime, file.parent.name))
-    return [WorkDirectory(file.parent) for file in files]
+    return [file.parent for file in files if _kind_of(file) == kind]
+
+
+def _kind_of(config_file: Path) -> str | None:
+    try:
+        description = json.loads(config_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # damaged: whoever reads it says so
+    return description.get("kind") if isinstance(description, dict) else None
 
 
 def next_path(config: TrainingConfig, root: Path = RUNS) -> Path:
     """Return the first unused `runs/<dataset>-<model>-<number>`."""
-    number, dataset = 1, Path(config.dataset).resolve().name  # which may be a folder's path
-    while (path := root / f"{dataset}-{config.model}-{number}").exists():
+    dataset = Path(config.dataset).resolve().name  # which may be a folder's path
+    return unused_path(f"{dataset}-{config.model}", root)
+
+
+def unused_path(name: str, root: Path = RUNS) -> Path:
+    """Return the first unused `runs/<name>-<number>`."""
+    number = 1
+    while (path := root / f"{name}-{number}").exists():
         number += 1
     return path

@@ -7,20 +7,18 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kuzushiji_tf import conversion
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.transfer import mdn as module
-from kuzushiji_tf.transfer.mdn import (
-    MixtureLoss,
-    build_mdn,
-    compile_mdn,
+from kuzushiji_tf.transfer import gaussians
+from kuzushiji_tf.transfer.gaussians import (
     draw_noise,
-    fit_unigram,
     log_densities,
     log_density,
     mode,
     sample,
     split_parameters,
+    split_posterior,
 )
-from kuzushiji_tf.transfer.vae import build_decoder, build_encoder, split_posterior
+from kuzushiji_tf.transfer.mdn import MixtureLoss, build_mdn, compile_mdn, fit_unigram
+from kuzushiji_tf.transfer.vae import build_decoder, build_encoder
 
 DIMENSIONS, COMPONENTS = 2, 3
 SIZE = COMPONENTS * (1 + 2 * DIMENSIONS)
@@ -32,7 +30,8 @@ def parameters(count=4, seed=0):
 
 def mixture(weights, means, scales):
     """The parameters of one mixture that is given by plain numbers."""
-    log_scales = module.LOG_SCALE_BOUND * np.arctanh(np.log(scales) / module.LOG_SCALE_BOUND)
+    bound = gaussians.LOG_SCALE_BOUND
+    log_scales = bound * np.arctanh(np.log(scales) / bound)
     return np.concatenate([np.log(weights), np.ravel(means), np.ravel(log_scales)])[None].astype(np.float32)
 
 
@@ -122,7 +121,7 @@ def test_a_point_far_away_still_pulls_the_nearest_component():
 def test_all_pairs_of_densities_are_those_of_each_pair(monkeypatch):
     some = np.concatenate([parameters(5), mixture(*KNOWN), mixture([0.1, 0.8, 0.1], KNOWN[1], KNOWN[2] / 20)])
     candidates = np.random.default_rng(1).normal(size=(11, DIMENSIONS)).astype(np.float32) * 3
-    monkeypatch.setattr(module, "_BLOCK", 2 * COMPONENTS * len(candidates))  # two rows at a time
+    monkeypatch.setattr(gaussians, "_BLOCK", 2 * COMPONENTS * len(candidates))  # two rows at a time
     found = log_densities(some, candidates)
     for row, one in enumerate(some):
         for column, candidate in enumerate(candidates):
@@ -270,7 +269,7 @@ def test_the_exported_chain_agrees_with_keras(tmp_path):
     encoder, decoder, mdn = build_encoder(1 / 16, 4), build_decoder(1 / 16, 4), build_mdn(4, 4, 3, hidden=16)
     image = keras.Input((64, 64, 1), name="image")
     mean, _ = split_posterior(encoder(image))
-    chain = keras.Model(image, decoder(mode(mdn(mean), 4)))
+    chain = keras.Model(image, decoder(mode(mdn(mean), 4, keras.ops)))
     conversion.write_float32(chain, tmp_path / "chain.tflite")
     assert "TOPK_V2" in conversion.builtin_operators(tmp_path / "chain.tflite")
     runner = Interpreter(str(tmp_path / "chain.tflite")).get_signature_runner()

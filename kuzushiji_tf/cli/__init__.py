@@ -18,6 +18,7 @@ COMMANDS = {
     "ensemble": "average the probabilities of trained runs in one recogniser",
     "predict": "read characters from image files",
     "serve": "serve the touch page and the HTTP API",
+    "transfer": "turn kuzushiji kanji into modern ones, stroke by stroke: train, generate, evaluate, draw, export",
     "data": "list, download, inspect and check data sets; write their splits and balanced forms",
 }
 _INTERRUPTED = 130

@@ -7,9 +7,9 @@ from keras import layers, ops
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models.building import Seeds, scaled
+from kuzushiji_tf.transfer.gaussians import LATENT, bounded, kl_divergence, sample_posterior, split_posterior
+from kuzushiji_tf.transfer.modern import IMAGE_SIZE
 
-IMAGE_SIZE = 64  # pixels, height and width: the published kernels lead from it to one vector and back
-LATENT = 64  # dimensions
 KL_FLOOR = 0.5  # nats for each latent dimension
 LOG_VARIANCE_BOUND = 10.0  # variances stay within e^-10 .. e^10, so that none of what is made of them overflows
 
@@ -128,32 +128,6 @@ def vae_targets(images: Any) -> dict[str, Any]:
     return {"reconstruction": images, "posterior": images}
 
 
-def split_posterior(posterior: Any) -> tuple[Any, Any]:
-    """Return the mean and the log variance, `[batch, latent]` each, of an encoder's output."""
-    mean, log_variance = ops.split(posterior, 2, axis=-1)
-    return mean, log_variance
-
-
-def sample_posterior(posterior: Any, normals: Any) -> Any:
-    """Return latent vectors `[batch, latent]` made from an encoder's output and standard normals of that shape."""
-    mean, log_variance = split_posterior(posterior)
-    return mean + ops.exp(log_variance / 2) * normals
-
-
-def kl_divergence(posterior: Any) -> Any:
-    """Return KL(posterior || standard normal) in nats, summed over the dimensions: `[batch]`.
-
-    Kingma and Welling 2014, appendix B.
-    """
-    mean, log_variance = split_posterior(posterior)
-    return ops.sum(ops.square(mean) + ops.exp(log_variance) - 1 - log_variance, axis=-1) / 2
-
-
-def bounded(values: Any, bound: float) -> Any:
-    """Return values held within -bound .. bound: nearly themselves around 0, with a gradient everywhere."""
-    return bound * ops.tanh(values / bound)
-
-
 def policy_of(precision: str) -> str:
     """Return the name of Keras's dtype policy for a precision: float32, bfloat16 or float16."""
     return "float32" if precision == "float32" else f"mixed_{precision}"
@@ -168,7 +142,7 @@ class Bounded(layers.Layer):
         self._bound = bound
 
     def call(self, values):
-        return bounded(values, self._bound)
+        return bounded(values, self._bound, ops)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -195,7 +169,7 @@ class SamplePosterior(layers.Layer):
         if not training:
             return mean
         normals = keras.random.normal(ops.shape(mean), dtype=self.compute_dtype, seed=self._generator)
-        return sample_posterior(posterior, normals)
+        return sample_posterior(posterior, normals, ops)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] // 2)
@@ -232,7 +206,7 @@ class FreeBits(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Return the loss of each image, `[batch]`."""
-        return ops.maximum(kl_divergence(y_pred), self.floor * (y_pred.shape[-1] // 2))
+        return ops.maximum(kl_divergence(y_pred, ops), self.floor * (y_pred.shape[-1] // 2))
 
     def get_config(self):
         return super().get_config() | {"floor": self.floor}
@@ -246,4 +220,4 @@ class KLDivergence(keras.metrics.Mean):
         super().__init__(name=name, dtype=dtype)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        super().update_state(kl_divergence(y_pred), sample_weight)
+        super().update_state(kl_divergence(y_pred, ops), sample_weight)

@@ -1,0 +1,125 @@
+"""`transfer`: a chain from kuzushiji kanji to modern ones, trained, used, scored, drawn and exported."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from kuzushiji_tf.cli import transfer_use as use
+from kuzushiji_tf.config import load_recipe
+from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
+from kuzushiji_tf.transfer.config import STAGES, TransferConfig
+from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain, next_chain
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFlags:
+    """Train the stages of a chain, each upon those before it; Kuzushiji-Kanji is looked for in --data-dir.
+
+    All that is trained lies in one work directory, a folder a stage. What is finished is left as it is.
+    """
+
+    stage: Literal[*STAGES, "all"] = "all"  # all: those that are not finished, in order
+    recipe: Path | None = None  # a TOML file with the knobs; default: those of the chain that is there
+    workdir: Path | None = None  # of the chain; default: a new runs/transfer-<number>, for one stage the last one
+    data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
+    resume: bool = False  # go on with an interrupted training (of --workdir, or the last one)
+    overwrite: bool = False  # replace the stage that --workdir holds, and all that stand on it
+
+
+TransferFlags = (
+    Annotated[TrainFlags, tyro.conf.subcommand("train")]
+    | Annotated[use.GenerateFlags, tyro.conf.subcommand("generate")]
+    | Annotated[use.EvaluateFlags, tyro.conf.subcommand("evaluate")]
+    | Annotated[use.FigureFlags, tyro.conf.subcommand("figure")]
+    | Annotated[use.ExportFlags, tyro.conf.subcommand("export")]
+)
+
+
+def default_flags(arguments: list[str]) -> Any:
+    """Refuse an unknown action, with the nearest one; the flags have no defaults beyond those of their classes.
+
+    Raises:
+        UserError: the first argument is neither a flag nor an action.
+    """
+    names = [action.__name__.removesuffix("Flags").lower() for action in _ACTIONS]
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in names:
+        raise unknown_name("action of `transfer`", arguments[0], names)
+    return tyro.MISSING_NONPROP
+
+
+def run(flags: Any) -> None:
+    """Do what was asked for.
+
+    Raises:
+        UserError, MissingFileError: a name, a folder or a file is not as it should be.
+        KeyboardInterrupt: with a sentence that says how to go on.
+    """
+    _ACTIONS[type(flags)](flags)
+
+
+def train(flags: TrainFlags) -> None:
+    """Train stages of a chain, and say what to do next.
+
+    Raises:
+        UserError, MissingFileError: as `stages.train_stages` does, or flags contradict each other.
+        KeyboardInterrupt: with a sentence that says how to go on.
+    """
+    if flags.resume and flags.recipe:
+        raise UserError("--resume goes on with the knobs the training was started with: leave --recipe out.")
+    if flags.overwrite and (flags.resume or not flags.workdir):
+        raise UserError("--overwrite goes with --workdir, and not with --resume: it replaces what is there.")
+    chain = _chain_of(flags)
+    config = load_recipe(flags.recipe, TransferConfig) if flags.recipe else _knobs_there(chain, flags)
+    stages = STAGES if flags.stage == "all" else (flags.stage,)
+    chain.require_predecessors(stages[0])  # said at once, before TensorFlow is loaded
+    print(f"training a transfer chain in {chain.path}", flush=True)
+    from kuzushiji_tf.quiet import start_tensorflow
+
+    start_tensorflow()
+    from kuzushiji_tf.transfer.stages import train_stages
+
+    try:
+        train_stages(config, chain.path, stages, flags.data_dir, flags.overwrite, flags.resume)
+    except KeyboardInterrupt:
+        if not chain.config_file.exists():
+            raise
+        stopped = "Stopped; the last finished epoch is kept, go on with:"
+        raise KeyboardInterrupt(f"{stopped} {chain.command(flags.stage)} --resume") from None
+    print(f"\nNext:\n{_next_step(chain)}")
+
+
+def _chain_of(flags: TrainFlags) -> ChainFolder:
+    """Return the chain of the flags, which need not be there yet."""
+    if flags.workdir:
+        return ChainFolder(flags.workdir)
+    if flags.resume:
+        return find_last_chain()
+    try:
+        return next_chain() if flags.stage == "all" else find_last_chain()
+    except MissingFileError:
+        return next_chain()
+
+
+def _knobs_there(chain: ChainFolder, flags: TrainFlags) -> TransferConfig:
+    """Return the knobs of a chain that exists, of one to be begun the defaults."""
+    return chain.config if flags.resume or chain.config_file.exists() else TransferConfig()
+
+
+def _next_step(chain: ChainFolder) -> str:
+    missing = [name for name in STAGES if not chain.stage(name).is_finished]
+    if missing:
+        return f"  {chain.command(missing[0])}"
+    commands = ("evaluate", "scores"), ("figure", "pictures"), ("export", "files for use")
+    return "\n".join(f"  python -m kuzushiji_tf transfer {name} {chain.path}    ({what})" for name, what in commands)
+
+
+_ACTIONS: dict[type, Callable[[Any], None]] = {
+    TrainFlags: train,
+    use.GenerateFlags: use.generate,
+    use.EvaluateFlags: use.evaluate,
+    use.FigureFlags: use.figure,
+    use.ExportFlags: use.export,
+}

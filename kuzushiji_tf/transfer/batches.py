@@ -1,0 +1,163 @@
+"""What each stage learns from, batch by batch: a batch is a pure function of the seed and its number."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kuzushiji_tf.sampling import EpochPlan
+from kuzushiji_tf.transfer.gaussians import sample, sample_posterior
+from kuzushiji_tf.transfer.sequences import SequenceTable
+from kuzushiji_tf.transfer.sketch import previous_rows
+from kuzushiji_tf.transfer.vae import vae_targets
+
+_DRAWS = 0xD4A  # sets what is drawn for a batch apart from its order
+
+Batches = Callable[[int], tf.data.Dataset]  # from the number of the first step to endless batches
+
+
+def image_batches(images: np.ndarray, rows: np.ndarray, plan: EpochPlan) -> Batches:
+    """Return batches of some images, uint8 `[n, 64, 64]`, as an autoencoder is trained on them."""
+    shown, chosen = tf.constant(images), tf.constant(rows)
+
+    def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
+        return _as_vae_takes(tf.gather(shown, tf.gather(chosen, positions)))
+
+    return _endless(plan, make)
+
+
+def ordered_images(images: np.ndarray, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """Return some images once, in order, in batches as `image_batches` gives them."""
+    batches = tf.data.Dataset.from_tensor_slices(images[rows]).batch(batch_size)
+    return batches.map(_as_vae_takes, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def latent_batches(old: np.ndarray, new: np.ndarray, partners: np.ndarray, plan: EpochPlan) -> Batches:
+    """Return batches (zold, znew) `[step_size, latent]` each, drawn anew from the posteriors in each pass.
+
+    Args:
+        old: posteriors of kuzushiji images, float32 `[n, 2 * latent]`.
+        new: posteriors of modern images, float32 `[m, 2 * latent]`.
+        partners: the place in `new` of each row of `old`, int64 `[n]`.
+    """
+    given, wanted, place_of = tf.constant(old), tf.constant(new), tf.constant(partners)
+
+    def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
+        normals = tf.random.stateless_normal((plan.step_size, old.shape[1]), seed)
+        normals_old, normals_new = tf.split(normals, 2, axis=1)
+        z_new = sample_posterior(tf.gather(wanted, tf.gather(place_of, positions)), normals_new, ops)
+        return sample_posterior(tf.gather(given, positions), normals_old, ops), z_new
+
+    return _endless(plan, make)
+
+
+class DrawingLatents:
+    """The latent vectors that drawings are trained with (arXiv 1812.01718, algorithm 1).
+
+    Of a character that has kuzushiji images: what the MDN samples for one of them, chosen at random. Of any other: a
+    sample from the posterior of its modern image.
+
+    Args:
+        mdn: the trained network, its weights on the processor, where batches are made.
+        old: posteriors of kuzushiji images to train on, float32 `[n, 2 * latent]`.
+        partners: the place of each one's modern character, int64 `[n]`.
+        new: posteriors of the modern images, float32 `[m, 2 * latent]`.
+    """
+
+    def __init__(self, mdn: keras.Model, old: np.ndarray, partners: np.ndarray, new: np.ndarray):
+        order = np.argsort(partners, kind="stable")
+        counts = np.bincount(partners, minlength=len(new))
+        self._mdn, self._latent = mdn, new.shape[1] // 2
+        self._old, self._new = tf.constant(old[order]), tf.constant(new)
+        self._counts, self._firsts = tf.constant(counts), tf.constant(np.cumsum(counts) - counts)
+
+    def draw(self, places: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Return a latent vector for each modern character, float32 `[batch, latent]`.
+
+        Args:
+            places: of the characters, int64 `[batch]`.
+            seed: of all that is drawn for them, int64 `[2]`.
+        """
+        batch = places.shape[0]
+        uniforms = tf.random.stateless_uniform((batch, 2), seed)
+        normals = tf.random.stateless_normal(
+            (batch, 2 * self._latent), tf.random.experimental.stateless_fold_in(seed, 1)
+        )
+        for_old, for_new = tf.split(normals, 2, axis=1)
+        counts = tf.gather(self._counts, places)
+        number = tf.cast(uniforms[:, 0] * tf.cast(counts, tf.float32), tf.int64)
+        # A character without images looks at the first of all; what comes of it is not used.
+        image = tf.where(counts > 0, tf.gather(self._firsts, places) + tf.minimum(number, counts - 1), 0)
+        z_old = sample_posterior(tf.gather(self._old, image), for_old, ops)
+        mixed = sample(self._mdn(z_old, training=False), uniforms[:, 1], for_new, ops=ops)
+        encoded = sample_posterior(tf.gather(self._new, places), for_new, ops)
+        return tf.where(counts[:, None] > 0, mixed, encoded)
+
+
+def drawing_batches(
+    table: SequenceTable,
+    places: np.ndarray,
+    latents: DrawingLatents,
+    plan: EpochPlan,
+    scaling: float = 0.0,
+    jitter: float = 0.0,
+) -> Batches:
+    """Return batches ({z, previous}, rows), as a Sketch-RNN decoder is trained on them.
+
+    Args:
+        table: the drawings.
+        places: the modern character of each, int64 `[n]`.
+        latents: gives each its z, a new one in each pass.
+        scaling: a drawing's width and height are each multiplied by a number from 1 - scaling to 1 + scaling.
+        jitter: standard deviation of what is added to the offsets, in the table's unit.
+    """
+    rows, place_of = tf.constant(table.rows), tf.constant(places)
+
+    def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
+        z = latents.draw(tf.gather(place_of, positions), seed)
+        varied = vary(tf.gather(rows, positions), seed)
+        return {"z": z, "previous": previous_rows(varied, ops)}, varied
+
+    def vary(drawings: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        fold_in = tf.random.experimental.stateless_fold_in
+        factors = 1 + scaling * tf.random.stateless_uniform((plan.step_size, 1, 2), fold_in(seed, 2), -1, 1)
+        noise = jitter * tf.random.stateless_normal((*drawings.shape[:2], 2), fold_in(seed, 3))
+        is_drawn = 1 - drawings[..., 4:]
+        return tf.concat([is_drawn * (factors * drawings[..., :2] + noise), drawings[..., 2:]], axis=-1)
+
+    return _endless(plan, make)
+
+
+def encode(encoder: keras.Model, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the posteriors float32 `[len(rows), 2 * latent]` of some of images uint8 `[n, 64, 64]`."""
+    parts = np.array_split(rows, max(1, -(-len(rows) // 1000)))
+    return np.concatenate([encoder.predict_on_batch(images[part][..., None].astype(np.float32)) for part in parts])
+
+
+def draw_from(posteriors: np.ndarray, seed: int) -> np.ndarray:
+    """Return one sample of each posterior `[n, 2 * latent]`: float32 `[n, latent]`."""
+    shape = len(posteriors), posteriors.shape[1] // 2
+    return sample_posterior(posteriors, np.random.default_rng(seed).standard_normal(shape, np.float32))
+
+
+def _as_vae_takes(images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    batch = tf.cast(images, tf.float32)[..., None]
+    return batch, vae_targets(batch)
+
+
+def _endless(plan: EpochPlan, make: Callable[[tf.Tensor, tf.Tensor], Any]) -> Batches:
+    """Return the batches that `make` makes of a step's positions and of a seed that no other step has."""
+
+    def batch_at(number: tf.Tensor) -> Any:
+        turn, step = number // plan.steps_per_pass, number % plan.steps_per_pass
+        seed = tf.random.experimental.stateless_fold_in(tf.constant([plan.seed, _DRAWS], tf.int64), number)
+        return make(tf.ensure_shape(plan.positions(turn, step), plan.step_size), seed)
+
+    def batches(start_step: int) -> tf.data.Dataset:
+        steps = tf.data.Dataset.counter(start_step)
+        return steps.map(batch_at, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+    return batches

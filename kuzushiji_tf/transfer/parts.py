@@ -1,0 +1,55 @@
+"""The parts of a chain in a work directory: Keras models with named inputs and outputs."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kuzushiji_tf.errors import UserError, reason_of
+from kuzushiji_tf.transfer import vae  # noqa: F401  registers the layers that the encoders' files name
+from kuzushiji_tf.transfer.chain import Network
+from kuzushiji_tf.transfer.sketch import build_start, build_step
+from kuzushiji_tf.transfer.workdirs import ChainFolder
+
+BATCH = 256  # rows that Keras computes together
+
+
+def named_models(folder: ChainFolder) -> dict[str, keras.Model]:
+    """Return each of `chain.PARTS` as a Keras model that takes and returns dicts, from the weights of a work directory.
+
+    Raises:
+        UserError: a file cannot be loaded.
+    """
+    models = {}
+    for side in ("old", "new"):
+        encoder, decoder = map(_load_keras, folder.stage(f"vae-{side}").weights)
+        models[f"encoder_{side}"] = _named(encoder, "image", "posterior")
+        models[f"decoder_{side}"] = _named(decoder, "z", "ink")
+    models["mdn"] = _named(_load_keras(folder.stage("mdn").weights[0]), "z", "parameters")
+    sketch = _load_keras(folder.stage("sketch").weights[0])
+    return models | {"sketch_start": build_start(sketch), "sketch_step": build_step(sketch)}
+
+
+def in_batches(model: keras.Model) -> Network:
+    """Return a Keras model as a function of NumPy arrays that computes `BATCH` rows at a time."""
+
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        count = len(next(iter(inputs.values())))
+        parts = [
+            model.predict_on_batch({name: value[start : start + BATCH] for name, value in inputs.items()})
+            for start in range(0, max(count, 1), BATCH)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return run
+
+
+def _load_keras(file: Path) -> keras.Model:
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except Exception as error:  # zip, JSON, HDF5 and deserialisation each raise their own
+        raise UserError(f"{file} cannot be loaded ({reason_of(error)}); train its stage again.") from None
+
+
+def _named(model: keras.Model, given: str, returned: str) -> keras.Model:
+    return keras.Model({given: model.inputs[0]}, {returned: model.outputs[0]}, name=model.name)

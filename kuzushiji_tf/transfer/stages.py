@@ -1,0 +1,164 @@
+"""Train the stages of a chain, each in a folder of its own, each upon those before it."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+
+from kuzushiji_tf import __version__
+from kuzushiji_tf.callbacks import Checkpoint, History, Progress, SpeedMeter, StopOnNan
+from kuzushiji_tf.checkpoints import load_checkpoint
+from kuzushiji_tf.distribution import device_name
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import write_json
+from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
+from kuzushiji_tf.transfer.data import ChainData, load_chain_data
+from kuzushiji_tf.transfer.setups import Setup, set_up
+from kuzushiji_tf.transfer.workdirs import ChainFolder, StageFolder, standing_on
+from kuzushiji_tf.workdirs import locked
+
+_VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg", "shapely")
+
+
+def train_stages(
+    config: TransferConfig,
+    path: Path,
+    stages: Sequence[str] = STAGES,
+    data_dir: Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> ChainFolder:
+    """Train stages of a chain in its work directory.
+
+    Of several stages those that are finished already are left as they are.
+
+    Args:
+        config: every knob; those of stages that stay must be the ones that they were trained with.
+        path: the work directory; created if need be.
+        stages: which to train, in the order of `config.STAGES`.
+        data_dir: where the files of Kuzushiji-Kanji are; None means `KUZUSHIJI_DATA`, then the download cache.
+        overwrite: first remove these stages and all that stand on them.
+        resume: go on with the one that was interrupted.
+
+    Raises:
+        UserError: a stage is finished, was begun, stands on one that is not trained or has changed, or had other
+            knobs; the directory holds something else or is in use; or the loss became NaN.
+        MissingFileError: the files of Kuzushiji-Kanji are not there, or there is no chain to resume.
+        KeyboardInterrupt: the user stopped the run; the last finished epoch is in the stage's `checkpoints/last.keras`.
+    """
+    chain = ChainFolder(path)
+    if resume:
+        _ = chain.config
+    chain.require_predecessors(stages[0])  # before anything is written
+    with locked(path):
+        chain.require_ours()
+        replaced = standing_on(stages) if overwrite else ()
+        waiting = _waiting(chain, stages, replaced, resume)
+        _require_own_knobs(chain, config, replaced)
+        data = load_chain_data(data_dir, config.use_variants)
+        for name in reversed([name for name in replaced if chain.stage(name).is_begun]):
+            print(f"removing the earlier {name}", flush=True)
+            chain.stage(name).clear()
+        chain.describe(config, {"kuzushiji_tf": __version__} | {name: version(name) for name in _VERSIONED})
+        for name in waiting:
+            chain.require_predecessors(name)
+            _train_stage(name, config, chain, data)
+    return chain
+
+
+def _waiting(chain: ChainFolder, stages: Sequence[str], replaced: Sequence[str], resume: bool) -> list[str]:
+    """Return which of the stages asked for are to be trained."""
+    waiting = [name for name in stages if name in replaced or not chain.stage(name).is_finished]
+    begun = [name for name in waiting if name not in replaced and chain.stage(name).is_resumable]
+    if not waiting:
+        for name in stages:
+            chain.require_unchanged(name)
+        what = " and ".join(standing_on(stages))
+        raise UserError(
+            f"In {chain.path} {' and '.join(stages)} {'is' if len(stages) == 1 else 'are'} trained already: replace "
+            f"{what} with --overwrite, or choose another --workdir."
+        )
+    if begun and not resume:
+        raise UserError(
+            f"{chain.path} already holds an unfinished {begun[0]}: go on with it by --resume, or replace it, and "
+            "what stands on it, with --overwrite."
+        )
+    return waiting
+
+
+def _require_own_knobs(chain: ChainFolder, config: TransferConfig, replaced: Sequence[str]) -> None:
+    """Check that the stages that stay were trained with the knobs that the chain is to have."""
+    for name in STAGES:
+        folder = chain.stage(name)
+        if name in replaced or not (folder.is_finished or folder.is_resumable):
+            continue
+        before, now = folder.description["knobs"], config.knobs_of(name)
+        changed = [knob for knob in now if now[knob] != before.get(knob)]
+        if changed:
+            raise UserError(
+                f"{name} in {chain.path} has {changed[0]} = {before.get(changed[0])}, not {now[changed[0]]}: keep its "
+                f"knobs, or train it, and what stands on it, again with --stage {name} --overwrite."
+            )
+
+
+def _train_stage(name: str, config: TransferConfig, chain: ChainFolder, data: ChainData) -> None:
+    folder = chain.stage(name)
+    print(f"preparing {name} in {folder.path}", flush=True)
+    if folder.is_resumable:
+        chain.require_unchanged(name)
+    else:
+        folder.clear()
+    setup = set_up(name, config, chain, data)
+    if folder.is_resumable:
+        if setup.data["content_hash"] != folder.description["data"].get("content_hash"):
+            raise UserError(
+                f"The data is no longer what {name} in {chain.path} was started with: bring that back, or start "
+                "again with --overwrite."
+            )
+    else:
+        description = {
+            "stage": name,
+            "knobs": config.knobs_of(name),
+            "data": setup.data,
+            "predecessors": {other: chain.stage(other).digest() for other in PREDECESSORS[name]},
+        }
+        write_json(folder.description_file, description)
+    history = _fit(setup, folder)
+    saved = setup.save()
+    folder.finish(
+        {
+            "parameters": setup.model.count_params(),
+            # Of the training steps, in all sittings of a resumed run.
+            "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
+            "device": device_name(),
+            "last_epoch": {column: float(value) for column, value in history.rows[-1].items()},
+            **saved,
+        }
+    )
+
+
+def _fit(setup: Setup, folder: StageFolder) -> History:
+    finished, restored = load_checkpoint(folder.checkpoint, setup.model) if folder.is_resumable else (0, None)
+    steps = setup.plan.steps_per_epoch
+    history = History(folder.history_file, finished, setup.figures)
+    table = folder.name.split("-")[0]
+    setup.model.fit(
+        setup.batches(finished * steps),
+        epochs=setup.epochs,
+        initial_epoch=finished,
+        steps_per_epoch=steps,
+        validation_data=setup.validation,
+        verbose=0,
+        shuffle=False,
+        callbacks=[
+            StopOnNan(f"lower {table}.learning_rate in the recipe"),
+            SpeedMeter(steps * setup.plan.step_size),
+            history,
+            Checkpoint(folder.checkpoint, [], restored),
+            keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
+            *setup.callbacks,
+            Progress(setup.epochs, steps, setup.figures, folder.name),
+        ],
+    )
+    return history

@@ -79,7 +79,7 @@ def _optimizer(config: TrainingConfig, steps_per_epoch: int) -> keras.optimizers
         case "sgd":
             optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **knobs)
         case "adamw":
-            optimizer = keras.optimizers.AdamW(**knobs)
+            optimizer = keras.optimizers.AdamW(**knobs | {"weight_decay": config.weight_decay})  # which refuses None
         case "adadelta":
             optimizer = keras.optimizers.Adadelta(**knobs)
     if config.weight_decay:

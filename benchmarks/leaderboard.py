@@ -1,12 +1,16 @@
 """The leaderboard: train recipes, or collect finished runs, score and export each, and write one table of them all.
 
     python benchmarks/leaderboard.py recipes/kmnist-4nn.toml recipes/kmnist.toml --seeds 1 2 3
+    python benchmarks/leaderboard.py recipes/ensembles/kmnist-vgg-resnet18.toml
     python benchmarks/leaderboard.py --collect runs/kmnist runs/kkanji
 
 Each recipe and seed is trained in `runs/leaderboard/<recipe>-seed<k>`: an unfinished run is resumed, a finished one is
-left alone. Runs that differ in nothing but the seed are one row: the median of their figures, those of the weights of
-the last epoch. What stands there already is used: the evaluation and the export of a run, and the rows of `results.csv`
-for recipes that were not asked for. Writes `results.csv`, `results.md` and `accuracy-against-size.png`.
+left alone, and one given by --collect that has the recipe's knobs and the seed stands in its place. An ensemble's
+members are trained as for their own rows and joined in `runs/leaderboard/<ensemble>` (with --seeds one of each seed, in
+`<ensemble>-seed<k>`), again where a member has changed. Runs that differ in nothing but the seed are one row: the
+median of their figures, those of the weights of the last epoch. What stands there already is used: the evaluation and
+the export of a run, and the rows of `results.csv` for recipes that were not asked for. Writes `results.csv`,
+`results.md` and `accuracy-against-size.png`.
 
 Last line: JSON with `rows`, the measured ones by recipe, and `failed`, a sentence for each run that gave no figures.
 """
@@ -16,9 +20,9 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +30,11 @@ import tyro
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from kuzushiji_tf.config import load_recipe
+from kuzushiji_tf.config import TrainingConfig, config_from_dict
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.quiet import start_tensorflow
-from kuzushiji_tf.results import PAGE, TABLE, Measured, make_rows, merge, percent, read_recipe, write_results
+from kuzushiji_tf.recipes import EnsembleRecipe, Training, read_recipes
+from kuzushiji_tf.results import PAGE, TABLE, Measured, make_rows, merge, percent, write_results
 from kuzushiji_tf.workdirs import WorkDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,15 +44,15 @@ ROOT = Path(__file__).resolve().parents[1]
 class Flags:
     """Which rows are made, from what, and where they go."""
 
-    recipes: tyro.conf.Positional[tuple[Path, ...]] = ()  # TOML files of the rows to train
+    recipes: tyro.conf.Positional[tuple[Path, ...]] = ()  # TOML files of the rows to train, or to join
     collect: tuple[Path, ...] = ()  # finished work directories to make rows of, whoever trained them
-    seeds: tuple[int, ...] = ()  # each recipe is trained with each of them; default: its own
+    seeds: tuple[int, ...] = ()  # each recipe is trained with each of them; default: its own, or its members' own
     runs: Path = Path("runs/leaderboard")  # where they are trained
     output: Path = Path("docs")  # the folder of the table, the page and the picture
     data_dir: Path | None = None  # where the data sets' files are; default: KUZUSHIJI_DATA, then a download
 
 
-def trained(recipe: Path, seed: int, runs: Path, data_dir: Path | None) -> WorkDirectory:
+def trained(training: Training, runs: Path, data_dir: Path | None) -> WorkDirectory:
     """Return the finished run of a recipe and a seed; train it, or go on with it, where need be.
 
     Training is a process of its own, so that each run begins with all of the machine's memory.
@@ -55,10 +60,10 @@ def trained(recipe: Path, seed: int, runs: Path, data_dir: Path | None) -> WorkD
     Raises:
         UserError: its folder holds a run of other knobs, or the training failed.
     """
-    workdir, config = WorkDirectory(runs / f"{recipe.stem}-seed{seed}"), replace(load_recipe(recipe), seed=seed)
-    arguments = ["--recipe", str(recipe), "--seed", str(seed)]
+    workdir, recipe = WorkDirectory(runs / training.name), training.recipe.path
+    arguments = ["--recipe", str(recipe), "--seed", str(training.seed)]
     if workdir.config_file.exists():
-        if workdir.config != config:
+        if workdir.config != training.config:
             raise UserError(f"{workdir.path} holds a run of other knobs than {recipe}'s: move it away.")
         if "result" in workdir.description:
             return workdir
@@ -70,8 +75,59 @@ def trained(recipe: Path, seed: int, runs: Path, data_dir: Path | None) -> WorkD
     if code == 130:
         raise KeyboardInterrupt
     if code:
-        raise UserError(f"The training of {recipe} with seed {seed} ended with exit code {code}.")
+        raise UserError(f"The training of {recipe} with seed {training.seed} ended with exit code {code}.")
     return workdir
+
+
+def finished_by_knobs(paths: Iterable[Path]) -> dict[TrainingConfig, WorkDirectory]:
+    """Return the finished runs among some folders, by their knobs and seed."""
+    found = {}
+    for workdir in map(WorkDirectory, paths):
+        with suppress(UserError):  # what is wrong with it is said when it is measured
+            if "result" in workdir.description:
+                found[workdir.config] = workdir
+    return found
+
+
+def finished_trainings(trainings: Iterable[Training], flags: Flags, failed: list[str]) -> dict[Training, WorkDirectory]:
+    """Return the finished run of each training: one that was collected, or else as `trained`.
+
+    A training that fails is not among them, and leaves a sentence in `failed`.
+    """
+    collected, finished = finished_by_knobs(flags.collect), {}
+    for training in dict.fromkeys(trainings):
+        with _noting(failed):
+            finished[training] = collected.get(training.config) or trained(training, flags.runs, flags.data_dir)
+    return finished
+
+
+def joined(
+    ensemble: EnsembleRecipe, seed: int | None, finished: dict[Training, WorkDirectory], flags: Flags
+) -> WorkDirectory:
+    """Return the work directory of an ensemble; join its members where that was not done or they have changed since.
+
+    Raises:
+        UserError: a member is not finished, the folder holds a run that is no ensemble, or as `ensemble.join_runs`.
+    """
+    from kuzushiji_tf.ensemble import holds_ensemble_of, join_runs
+
+    trainings = ensemble.trainings(seed)
+    missing = [training.name for training in trainings if training not in finished]
+    if missing:
+        raise UserError(f"{ensemble.path} is not joined: there is no finished run of {' '.join(missing)}.")
+    members = [finished[training] for training in trainings]
+    workdir = WorkDirectory(flags.runs / (ensemble.name if seed is None else f"{ensemble.name}-seed{seed}"))
+    if holds_ensemble_of(workdir, members, ensemble.weights):
+        return workdir
+    print(f"joining {' '.join(str(member.path) for member in members)}", flush=True)
+    return join_runs(
+        [member.path for member in members],
+        workdir.path,
+        weighting=ensemble.weights,
+        data_dir=flags.data_dir,
+        overwrite=workdir.config_file.exists(),
+        report=print,
+    )
 
 
 def measured(workdir: WorkDirectory, data_dir: Path | None) -> Measured:
@@ -94,7 +150,10 @@ def measured(workdir: WorkDirectory, data_dir: Path | None) -> Measured:
     if workdir.final.exists():  # nearest neighbors have no graph
         figures |= _figures_of_graph(workdir, data_dir)
     device = description["result"].get("device", "")
-    return Measured(workdir.path, config, _model(workdir), device, scores["split"], figures)
+    ensemble = description.get("ensemble", {"members": [], "weights": ""})
+    members = tuple(config_from_dict(member["recipe"], str(workdir.config_file)) for member in ensemble["members"])
+    model, weights = _model(workdir), ensemble["weights"]
+    return Measured(workdir.path, config, model, device, scores["split"], figures, members, weights)
 
 
 def _model(workdir: WorkDirectory) -> str:
@@ -151,16 +210,22 @@ def main(flags: Flags, arguments: list[str]) -> int:
     """Make the rows that were asked for, write the results and print them; return the exit code."""
     if not flags.recipes and not flags.collect:
         raise UserError("Name recipes to train, or finished work directories with --collect.")
-    known = {path.stem: read_recipe(path) for path in [*sorted((ROOT / "recipes").glob("*.toml")), *flags.recipes]}
+    own = [path for folder in ("recipes", "recipes/ensembles") for path in sorted((ROOT / folder).glob("*.toml"))]
+    known = read_recipes([*own, *flags.recipes])
+    asked = [(known[path.stem], seed) for path in flags.recipes for seed in flags.seeds or (None,)]
+    trainings = [training for recipe, seed in asked for training in recipe.trainings(seed)]
     failed: list[str] = []  # the other rows are still worth having
-    workdirs = [WorkDirectory(path) for path in flags.collect]
-    for path in flags.recipes:
-        for seed in flags.seeds or (known[path.stem].config.seed,):
-            with _noting(failed):
-                workdirs.append(trained(path, seed, flags.runs, flags.data_dir))
+    finished = finished_trainings(trainings, flags, failed)
     start_tensorflow()  # only now: it would hold on to a GPU's memory, which the training needs
+    workdirs = [WorkDirectory(path) for path in flags.collect]
+    for recipe, seed in asked:
+        if isinstance(recipe, EnsembleRecipe):
+            with _noting(failed):
+                workdirs.append(joined(recipe, seed, finished, flags))
+        else:
+            workdirs += [finished[training] for training in recipe.trainings(seed) if training in finished]
     runs = []
-    for workdir in workdirs:
+    for workdir in dict.fromkeys(workdirs):
         with _noting(failed):
             runs.append(measured(workdir, flags.data_dir))
     rows = make_rows(runs, known.values())

@@ -122,9 +122,30 @@ def join_runs(
         predictors[0].labels.write(workdir.labels_file)
         with atomic_path(workdir.final) as temporary:
             model.save(temporary)
-        minutes = sum(run.description["result"].get("minutes", 0.0) for run in runs)
-        workdir.finish({"parameters": model.count_params(), "minutes": minutes})
+        results = [run.description["result"] for run in runs]
+        minutes = sum(result.get("minutes", 0.0) for result in results)
+        devices = dict.fromkeys(result["device"] for result in results if "device" in result)
+        workdir.finish({"parameters": model.count_params(), "minutes": minutes, "device": " and ".join(devices)})
     return workdir
+
+
+def holds_ensemble_of(
+    workdir: WorkDirectory, runs: Sequence[WorkDirectory], weighting: Literal["equal", "validation"]
+) -> bool:
+    """Return whether a work directory's ensemble is finished and has the weights of these runs as they are today.
+
+    Raises:
+        UserError: it holds a run that is no ensemble.
+    """
+    if not workdir.config_file.exists():
+        return False
+    description = workdir.description
+    if "ensemble" not in description:
+        raise UserError(f"{workdir.path} holds a run that is no ensemble: move it away.")
+    entry = description["ensemble"]
+    joined = [member["sha256"] for member in entry["members"]]
+    today = [content_sha256(run.final) for run in runs if run.final.exists()]
+    return "result" in description and (entry["weights"], joined) == (weighting, today)
 
 
 def held_out_by_all(runs: Sequence[WorkDirectory], data_dir: Path | None = None) -> CharacterDataset:
@@ -197,6 +218,7 @@ def _describe(
             "path": str(run.path),
             "model": run.config.model,
             "weight": float(weight),
+            "recipe": run.config.to_dict(),
             "recipe_sha256": describe_run(run, "final")["recipe_sha256"],
             "sha256": content_sha256(predictor.path),
         }

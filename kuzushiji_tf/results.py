@@ -5,13 +5,14 @@ import io
 import re
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from kuzushiji_tf import figures, reports
-from kuzushiji_tf.config import TrainingConfig, load_recipe
+from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_text
+from kuzushiji_tf.recipes import EnsembleRecipe, Knobs, Recipe, knobs_of
 
 COLUMNS = (
     *("recipe", "dataset", "model", "parameters", "macs", "split", "seeds", "epochs", "minutes", "device"),
@@ -20,20 +21,6 @@ COLUMNS = (
 )
 TABLE, PAGE, PICTURE = "results.csv", "results.md", "accuracy-against-size.png"
 _WHOLE = ("parameters", "macs", "epochs", "int8_bytes")
-_PUBLISHED = re.compile(r"^# published: (\d\S*|.*?)\s*(?:\((.*)\))?$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe file: its knobs, and what its line `# published: 0.9918 (source)` states.
-
-    Where there is no figure to be had, the line says so in words, which are the source here.
-    """
-
-    name: str
-    config: TrainingConfig
-    published: str = ""
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +34,8 @@ class Measured:
         device: what it was trained on; empty where nobody recorded it.
         split: what it was tested on.
         figures: by column; those that it has not are absent.
+        members: the knobs of an ensemble's members; empty for any other run.
+        weights: of an ensemble, as in `ensemble.join_runs`.
     """
 
     path: Path
@@ -55,50 +44,45 @@ class Measured:
     device: str
     split: str
     figures: dict[str, float]
+    members: tuple[TrainingConfig, ...] = ()
+    weights: str = ""
+
+    @property
+    def knobs(self) -> Knobs:
+        """What it has in common with other runs of its row, as `recipes.knobs_of`."""
+        return knobs_of(self.members or (self.config,), self.weights)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Its seed, or those of its members."""
+        return tuple(config.seed for config in self.members or (self.config,))
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe's knobs and its published figure.
-
-    Raises:
-        UserError: the figure is no fraction, or as `config.load_recipe`.
-    """
-    config = load_recipe(path)
-    found = _PUBLISHED.search(path.read_text(encoding="utf-8"))
-    if not found:
-        return Recipe(path.stem, config)
-    figure, source = found.groups()
-    if not figure[:1].isdigit():
-        return Recipe(path.stem, config, source="" if figure == "none" else found[1])
-    if not re.fullmatch(r"0\.\d+|1\.0", figure):
-        raise UserError(f"{path} says published: {figure}; write a fraction, as in: # published: 0.9918 (source)")
-    return Recipe(path.stem, config, figure, source or "")
-
-
-def make_rows(runs: Iterable[Measured], recipes: Iterable[Recipe]) -> list[dict[str, str]]:
+def make_rows(runs: Iterable[Measured], recipes: Iterable[Recipe | EnsembleRecipe]) -> list[dict[str, str]]:
     """Return one row for runs that differ in nothing but the seed, named after the recipe that has their knobs.
 
-    Of several runs with one seed the last counts. Runs of no known recipe are named after their folder.
+    Ensembles are told apart by the knobs of their members. Of several runs with one seed the last counts. Runs of no
+    known recipe are named after their folder.
     """
-    groups: dict[tuple[TrainingConfig, str], dict[int, Measured]] = {}
+    groups: dict[Knobs, dict[tuple[int, ...], Measured]] = {}
     for run in runs:
-        groups.setdefault((replace(run.config, seed=0), run.model), {})[run.config.seed] = run
-    known = {replace(recipe.config, seed=0): recipe for recipe in recipes}
+        groups.setdefault(run.knobs, {})[run.seeds] = run
+    known = {recipe.knobs: recipe for recipe in recipes}
     rows = []
-    for (config, model), by_seed in groups.items():
-        members = [by_seed[seed] for seed in sorted(by_seed)]
-        folder = re.sub(r"-seed\d+$", "", members[0].path.resolve().name)
-        recipe = known.get(config) or Recipe(folder, config)
-        columns = {name: [run.figures[name] for run in members if name in run.figures] for name in COLUMNS}
+    for knobs, by_seed in groups.items():
+        alike = [by_seed[seeds] for seeds in sorted(by_seed)]
+        first, config = alike[0], alike[0].config
+        recipe = known.get(knobs)
+        columns = {name: [run.figures[name] for run in alike if name in run.figures] for name in COLUMNS}
         row = {name: _plain(name, statistics.median(values)) if values else "" for name, values in columns.items()}
         row |= {
-            "recipe": recipe.name,
+            "recipe": recipe.name if recipe else re.sub(r"-seed\d+$", "", first.path.resolve().name),
             "dataset": " ".join(filter(None, (config.dataset, config.classes))),
-            "model": model,
-            "split": f"random {members[0].split}" if config.random_split else members[0].split,
-            "seeds": " ".join(map(str, sorted(by_seed))),
-            "device": " or ".join(dict.fromkeys(run.device for run in members if run.device)),
-            "published": recipe.published,
+            "model": first.model,
+            "split": f"random {first.split}" if config.random_split else first.split,
+            "seeds": " ".join(map(str, sorted({seed for seeds in by_seed for seed in seeds}))),
+            "device": " or ".join(dict.fromkeys(run.device for run in alike if run.device)),
+            "published": recipe.published if recipe else "",
         }
         rows.append(row)
     return rows
@@ -126,7 +110,9 @@ def merge(path: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(kept + rows, key=lambda row: (row["dataset"], -float(row["accuracy"]), row["recipe"]))
 
 
-def write_results(folder: Path, rows: list[dict[str, str]], recipes: dict[str, Recipe], command: str) -> None:
+def write_results(
+    folder: Path, rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe], command: str
+) -> None:
     """Write the table, the page and the picture."""
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
@@ -139,7 +125,7 @@ def write_results(folder: Path, rows: list[dict[str, str]], recipes: dict[str, R
         figures.save(reports.accuracy_against_size(points), temporary)
 
 
-def page(rows: list[dict[str, str]], recipes: dict[str, Recipe], command: str) -> str:
+def page(rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe], command: str) -> str:
     """Return the table for people: a section a data set, the best row first."""
     parts = [f"    {command}\n\n# Results\n\n{_EXPLANATION}\n![]({PICTURE})\n"]
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
@@ -167,10 +153,11 @@ def _count(value: str) -> str:
 
 
 _EXPLANATION = """\
-Each row is the recipe of that name in `recipes/`; of several seeds the median. Accuracies are those of the weights of
-the last epoch on the test split, which chose nothing; *int8* is the exported file, run through LiteRT over the same
-images, and its size; *ms* is the float32 file's median time for one image on one thread of the machine that exported
-it; *minutes* are those of the training steps, on the device named. `results.csv` has the figures with more digits.
+Each row is the recipe of that name in `recipes/` or `recipes/ensembles/`; of several seeds the median. Accuracies are
+those of the weights of the last epoch on the test split, which chose nothing; *int8* is the exported file, run through
+LiteRT over the same images, and its size; *ms* is the float32 file's median time for one image on one thread of the
+machine that exported it; *minutes* are those of the training steps, on the device named, of all members for an
+ensemble. `results.csv` has the figures with more digits.
 """
 _SHOWN = {
     "recipe": ("recipe", str),

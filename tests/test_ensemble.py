@@ -10,7 +10,7 @@ from kuzushiji_tf import conversion, ensemble, exporting
 from kuzushiji_tf.cli import evaluate as evaluate_command
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.datasets.splits import validation_rows
-from kuzushiji_tf.ensemble import build_ensemble, fit_weights, held_out_by_all, join_runs
+from kuzushiji_tf.ensemble import build_ensemble, fit_weights, held_out_by_all, holds_ensemble_of, join_runs
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.exporting import export_run
 from kuzushiji_tf.files import write_json
@@ -52,7 +52,8 @@ def _finished(path, model, dataset=TRAIN, **knobs) -> WorkDirectory:
     run = write_run(path, model, dataset, **knobs)
     description = run.description
     data = {**description["data"], "content_hash": dataset.content_hash}
-    write_json(run.config_file, {**description, "data": data, "result": {"parameters": 1, "minutes": 1.5}})
+    result = {"parameters": 1, "minutes": 1.5, "device": "2 x CPU"}
+    write_json(run.config_file, {**description, "data": data, "result": result})
     return run
 
 
@@ -121,11 +122,13 @@ def test_the_run_of_an_ensemble_holds_all_that_a_run_holds(models, paths, asked,
     assert np.abs(load_predictor(run.path).predict(TRAIN.images) - _mean(models, TRAIN.images, (0.5, 0.5))).max() < 1e-6
     assert (run.labels, run.config.model, run.config.dataset) == (TRAIN.classes, "ensemble", "kmnist")
     result, entry = run.description["result"], run.description["ensemble"]
-    assert result == {"parameters": sum(model.count_params() for model in models), "minutes": 3.0}
+    parameters = sum(model.count_params() for model in models)
+    assert result == {"parameters": parameters, "minutes": 3.0, "device": "2 x CPU"}
     assert (entry["weights"], entry["validation_images"], asked) == ("equal", 0, [])
     for member, path in zip(entry["members"], paths, strict=True):
         assert (member["path"], member["weight"]) == (str(path), 0.5)
         assert member["sha256"] == content_sha256(path / "final.keras")
+        assert member["recipe"] == WorkDirectory(path).config.to_dict()
 
 
 def test_weights_are_fitted_on_what_every_run_held_out_of_the_training_split(models, asked, tmp_path):
@@ -186,6 +189,31 @@ def test_an_earlier_run_is_replaced_only_when_asked_for(paths, tmp_path):
     assert both.description == before
     join_runs(paths[::-1], both.path, overwrite=True)
     assert [member["path"] for member in both.description["ensemble"]["members"]] == [str(path) for path in paths[::-1]]
+
+
+def test_members_of_several_devices_name_each_of_them_once(models, tmp_path):
+    runs = [_finished(tmp_path / name, model) for name, model in zip("abc", (*models, models[0]), strict=True)]
+    description = runs[1].description
+    write_json(runs[1].config_file, {**description, "result": {**description["result"], "device": "1 x GPU"}})
+    result = join_runs([run.path for run in runs], tmp_path / "all").description["result"]
+    assert (result["device"], result["minutes"]) == ("2 x CPU and 1 x GPU", 4.5)
+
+
+def test_an_ensemble_of_other_weights_than_its_runs_have_today_is_told(models, paths, tmp_path):
+    runs, both = [WorkDirectory(path) for path in paths], WorkDirectory(tmp_path / "both")
+    assert not holds_ensemble_of(both, runs, "equal")
+    join_runs(paths, both.path)
+    assert holds_ensemble_of(both, runs, "equal")
+    assert not holds_ensemble_of(both, runs, "validation")
+    assert not holds_ensemble_of(both, [*runs, runs[0]], "equal")
+    finished = both.description
+    write_json(both.config_file, {name: value for name, value in finished.items() if name != "result"})
+    assert not holds_ensemble_of(both, runs, "equal")
+    write_json(both.config_file, finished)
+    tiny_model(10, seed=6).save(paths[1] / "final.keras")
+    assert not holds_ensemble_of(both, runs, "equal")
+    with pytest.raises(UserError, match="a run that is no ensemble"):
+        holds_ensemble_of(runs[0], runs, "equal")
 
 
 def test_what_cannot_be_joined_is_told_apart(models, paths, tmp_path):

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from kuzushiji_tf import results
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.results import COLUMNS, Measured, Recipe, make_rows, merge, read_recipe, write_results
+from kuzushiji_tf.recipes import EnsembleRecipe, Recipe
+from kuzushiji_tf.results import COLUMNS, Measured, make_rows, merge, write_results
 
 CONFIG = TrainingConfig(dataset="kmnist", epochs=5)
-RECIPE = Recipe("kmnist", CONFIG, "0.9918", "somebody's README")
+RECIPE = Recipe(Path("kmnist.toml"), CONFIG, "0.9918", "somebody's README")
 
 
 def run(
@@ -38,13 +38,31 @@ def test_other_knobs_are_another_row_named_after_the_folder():
     assert [(row["recipe"], row["accuracy"]) for row in rows] == [("kmnist", "0.5"), ("long", "0.7")]
 
 
-def test_ensembles_of_other_members_are_other_rows():
-    config = replace(CONFIG, model="ensemble")
-    runs = [run(1, 0.5, config, "runs/a-seed1", "vgg+resnet18"), run(1, 0.6, config, "runs/b-seed1", "vgg+capsnet")]
-    rows = make_rows([*runs, run(2, 0.7, config, "runs/a-seed2", "vgg+resnet18")], [RECIPE])
-    assert [(row["recipe"], row["model"], row["seeds"]) for row in rows] == [
-        ("a", "vgg+resnet18", "1 2"),
-        ("b", "vgg+capsnet", "1"),
+def ensemble(accuracy: float, seeds: tuple[int, ...], second: TrainingConfig, weights: str, path: str) -> Measured:
+    members = tuple(replace(config, seed=seed) for config, seed in zip((CONFIG, second), seeds, strict=True))
+    one = run(seeds[0], accuracy, replace(CONFIG, model="ensemble"), path, "vgg+capsnet")
+    return replace(one, members=members, weights=weights)
+
+
+def test_ensembles_are_told_apart_by_the_knobs_of_their_members_and_their_weights():
+    second, other = replace(CONFIG, model="capsnet"), replace(CONFIG, model="capsnet", epochs=9)
+    recipe = EnsembleRecipe(
+        Path("both.toml"), ((RECIPE, None), (Recipe(Path("capsnet.toml"), second), None)), "equal", "0.989", "somebody"
+    )
+    rows = make_rows(
+        [
+            ensemble(0.5, (1, 1), second, "equal", "runs/a"),
+            ensemble(0.6, (1, 1), other, "equal", "runs/other-seed1"),
+            ensemble(0.7, (1, 1), second, "validation", "runs/weighted"),
+            ensemble(0.9, (1, 3), second, "equal", "runs/b"),
+            ensemble(0.8, (2, 2), second, "equal", "runs/c"),
+        ],
+        [RECIPE, recipe],
+    )
+    assert [(row["recipe"], row["seeds"], row["accuracy"], row["published"]) for row in rows] == [
+        ("both", "1 2 3", "0.8", "0.989"),
+        ("other", "1", "0.6", ""),
+        ("weighted", "1", "0.7", ""),
     ]
 
 
@@ -59,7 +77,7 @@ def test_of_two_runs_with_one_seed_the_last_counts():
 
 
 def test_rows_of_other_recipes_stay_and_those_asked_for_are_replaced(tmp_path):
-    second = Recipe("second", replace(CONFIG, dataset="k49"))
+    second = Recipe(Path("second.toml"), replace(CONFIG, dataset="k49"))
     write_results(tmp_path, make_rows([run(1, 0.5), run(1, 0.4, second.config)], [RECIPE, second]), {}, "first")
     rows = merge(tmp_path / "results.csv", make_rows([run(1, 0.8)], [RECIPE]))
     assert [(row["recipe"], row["accuracy"]) for row in rows] == [("second", "0.4"), ("kmnist", "0.8")]
@@ -84,31 +102,3 @@ def test_the_page_begins_with_the_command_and_has_every_row_and_source(tmp_path)
         assert list(csv.DictReader(stream)) == rows
     with Image.open(tmp_path / "accuracy-against-size.png") as picture:
         assert picture.format == "PNG" and picture.height == 840
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("# published: 0.9918 (hysts, 200 epochs)", ("0.9918", "hysts, 200 epochs")),
-        ("# published: 0.921", ("0.921", "")),
-        ("# published: none that can be trusted", ("", "none that can be trusted")),
-        ("# reached 98 %; published: 99 %", ("", "")),
-    ],
-)
-def test_the_published_figure_stands_in_the_recipe(tmp_path, line, expected):
-    (tmp_path / "mine.toml").write_text(f"# python train.py\n{line}\nepochs = 5\n")
-    recipe = read_recipe(tmp_path / "mine.toml")
-    assert (recipe.name, recipe.config.epochs) == ("mine", 5)
-    assert (recipe.published, recipe.source) == expected
-
-
-@pytest.mark.parametrize("figure", ["99.18 %", "1.2", "99.18"])
-def test_a_published_figure_that_is_no_fraction_is_refused(tmp_path, figure):
-    (tmp_path / "mine.toml").write_text(f"# published: {figure} (somebody)\n")
-    with pytest.raises(UserError, match="write a fraction"):
-        read_recipe(tmp_path / "mine.toml")
-
-
-def test_the_projects_recipes_can_be_read():
-    paths = sorted((Path(results.__file__).parents[1] / "recipes").glob("*.toml"))
-    assert len({read_recipe(path).config for path in paths}) == len(paths) > 5

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kuzushiji_tf.errors import UserError, reason_of
 from kuzushiji_tf.transfer import vae  # noqa: F401  registers the layers that the encoders' files name
@@ -33,10 +34,14 @@ def named_models(folder: ChainFolder) -> dict[str, keras.Model]:
 def in_batches(model: keras.Model) -> Network:
     """Return a Keras model as a function of NumPy arrays that computes `BATCH` rows at a time."""
 
+    # Of any number of rows: each that `predict_on_batch` has not met yet would be compiled anew.
+    given = {name: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for name, tensor in model.input.items()}
+    compute = tf.function(lambda inputs: model(inputs, training=False), input_signature=[given])
+
     def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         count = len(next(iter(inputs.values())))
         parts = [
-            model.predict_on_batch({name: value[start : start + BATCH] for name, value in inputs.items()})
+            compute({name: value[start : start + BATCH] for name, value in inputs.items()})
             for start in range(0, max(count, 1), BATCH)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -28,12 +28,13 @@ def make_strategy(devices: list[str] | None = None) -> tf.distribute.Strategy:
 
 
 def device_name() -> str:
-    """Return what this machine computes with, e.g. `2 x AMD EPYC 7B13` (logical cores) or `1 x NVIDIA H200`."""
+    """Return what this process computes with, e.g. `2 x AMD EPYC 7B13` (logical cores) or `1 x NVIDIA H200`."""
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     names = [detail.get("device_name", "GPU") for detail in details]
     if not names:
         information = Path("/proc/cpuinfo")
         text = information.read_text(encoding="utf-8") if information.exists() else ""
         found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-        names = [found[1] if found else platform.processor() or platform.machine()] * (os.cpu_count() or 1)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        names = [found[1] if found else platform.processor() or platform.machine()] * cores
     return ", ".join(f"{count} x {name}" for name, count in Counter(names).items())

@@ -31,18 +31,10 @@ RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
-class WorkDirectory:
-    """Paths and contents of one run's folder."""
+class TrainingFolder:
+    """Where a training keeps what it needs to go on, and what one watches it by."""
 
     path: Path
-
-    @property
-    def config_file(self) -> Path:
-        return self.path / "config.json"
-
-    @property
-    def labels_file(self) -> Path:
-        return self.path / "labels.txt"
 
     @property
     def history_file(self) -> Path:
@@ -55,6 +47,19 @@ class WorkDirectory:
     @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoints" / "last.keras"
+
+
+@dataclass(frozen=True)
+class WorkDirectory(TrainingFolder):
+    """Paths and contents of one run's folder."""
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def labels_file(self) -> Path:
+        return self.path / "labels.txt"
 
     @property
     def best(self) -> Path:

@@ -70,17 +70,20 @@ def test_real_characters_are_read_the_same_from_any_kind_of_picture(data_dir, tm
     train = load_dataset("kmnist", "train", LoadOptions(data_dir)).select(np.arange(3000))
     run = write_run(tmp_path / "run", trained(train, epochs=2), train)
     reader = Recognizer(run.path, file="final")
-    test = load_dataset("kmnist", "test", LoadOptions(data_dir)).select(np.arange(40))
-    expected = [test.classes[row] for row in reader.predictor.predict(test.images).argmax(axis=1)]
+    test = load_dataset("kmnist", "test", LoadOptions(data_dir)).select(np.arange(100))
+    probabilities = reader.predictor.predict(test.images)
+    sure = np.flatnonzero(probabilities.max(axis=1) > 0.9)[:40]  # of the others any rounding may change the reading
+    assert len(sure) == 40
     same = 0
-    for image, character in zip(test.images, expected, strict=True):
+    for row in sure:
+        image, character = test.images[row], test.classes[probabilities[row].argmax()]
         ink = Image.fromarray(image)
         paper = Image.fromarray(255 - image).resize((140, 140), Image.Resampling.BICUBIC)
         tinted = Image.merge("RGB", [paper, paper, paper.point(lambda level: level * 3 // 4)])
         paper.save(tmp_path / "character.jpg", quality=90)
         pictures = (ink, paper, tinted, tmp_path / "character.jpg", str(tmp_path / "character.jpg"))
         same += sum(reader.recognize(picture, top_k=1)[0].character == character for picture in pictures)
-    assert same >= 0.9 * 5 * len(test)
+    assert same >= 0.95 * 5 * len(sure)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16", "F"])

@@ -20,7 +20,7 @@ from kuzushiji_tf.config import config_from_dict
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
-from kuzushiji_tf.workdirs import LOCK, RUNS, run_folders, unused_path
+from kuzushiji_tf.workdirs import LOCK, RUNS, TrainingFolder, run_folders, unused_path
 
 KIND = "transfer"  # says that a config.json is a chain's
 WEIGHTS = {
@@ -32,27 +32,14 @@ WEIGHTS = {
 
 
 @dataclass(frozen=True)
-class StageFolder:
+class StageFolder(TrainingFolder):
     """Paths and contents of one stage's folder."""
 
     name: str
-    path: Path
 
     @property
     def description_file(self) -> Path:
         return self.path / "stage.json"
-
-    @property
-    def history_file(self) -> Path:
-        return self.path / "history.csv"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.path / "checkpoints" / "last.keras"
 
     @property
     def weights(self) -> tuple[Path, ...]:
@@ -141,7 +128,7 @@ class ChainFolder:
 
     def stage(self, name: str) -> StageFolder:
         """Return the folder of a stage, which need not be there."""
-        return StageFolder(name, self.path / name)
+        return StageFolder(self.path / name, name)
 
     def describe(self, config: TransferConfig, versions: dict[str, str]) -> None:
         """Write config.json."""

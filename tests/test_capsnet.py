@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf.config import Architecture
+from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.losses import MarginLoss
 from kuzushiji_tf.models import build_model
 from kuzushiji_tf.models.capsnet import LOGIT_SCALE, reconstruction_graph
@@ -25,6 +26,11 @@ def batch(count=6):
 def squashed(vector):
     squared = float(vector @ vector)
     return vector * squared / (1 + squared) / np.sqrt(squared)
+
+
+def test_thousands_of_classes_are_refused_before_memory_is_gone():
+    with pytest.raises(UserError, match="18,432 primary capsules and 3,832 classes"):
+        build_model("capsnet", (64, 64), 3832)
 
 
 def test_routing_is_procedure_1_of_the_paper(recogniser):

@@ -7,12 +7,14 @@ import keras
 from keras import layers, ops
 
 from kuzushiji_tf.config import Architecture
+from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models.building import MIXABLE, Seeds, scaled
 
 LOGIT_SCALE = 10.0  # a class capsule's length is in 0..1; times this, a softmax of them tells classes apart
 _ROUTING_ITERATIONS = 3
 _PRIMARY_DIMENSIONS, _CLASS_DIMENSIONS = 8, 16
 _EPSILON = 1e-7  # keeps the root of a squared length away from 0, where its gradient is infinite
+_MOST_VOTES = 2**24  # numbers for one image, 64 MiB; there are eight times as many weights
 _SMALLEST_UNPADDED = 20  # pixels; of a smaller image two 9 x 9 convolutions without padding would leave one pixel
 
 
@@ -23,6 +25,9 @@ def capsnet(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: 
     dimensions for each class, with three iterations of routing; `architecture.width` multiplies the first two.
     Everything from the primary capsules on computes in float32. An image below 20 pixels is padded, because the
     convolutions would leave nothing of it.
+
+    Raises:
+        UserError: too many classes for the size of the image: every primary capsule votes for every class.
     """
     padding = "valid" if min(image.shape[1:3]) >= _SMALLEST_UNPADDED else "same"
     x = layers.Conv2D(
@@ -41,6 +46,11 @@ def capsnet(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: 
         kernel_initializer=seeds.glorot_uniform(),
     )(x)
     capsules = layers.Reshape((-1, _PRIMARY_DIMENSIONS), dtype="float32", name=f"{MIXABLE}_2")(x)
+    if classes * capsules.shape[1] * _CLASS_DIMENSIONS > _MOST_VOTES:
+        raise UserError(
+            f"capsnet has a matrix for each of {capsules.shape[1]:,} primary capsules and {classes:,} classes, which "
+            "no memory holds: choose another --model, fewer --classes or a smaller --image-size."
+        )
     # A matrix of its own from each primary capsule to each class, with the spread of the authors' code.
     votes = layers.EinsumDense(
         "bid,idjc->bjic",

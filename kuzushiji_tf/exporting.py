@@ -1,7 +1,7 @@
 """Export a recogniser: write its files, run each over the whole test split, and keep none if one disagrees."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,21 @@ def choose_representative(train: CharacterDataset, seed: int, count: int = REPRE
     return train.images[np.sort(order[chosen])]
 
 
-def check_output(output: Path, overwrite: bool) -> None:
+def check_output(
+    output: Path,
+    overwrite: bool,
+    what: str = "recogniser",
+    card: str = CARD,
+    files: Collection[str] = (LABELS, DYNAMIC_FILE, *EXPORTED_FILES.values()),
+    read: Callable[[Path], Any] = read_card,
+) -> None:
     """Refuse a folder that an export would damage.
+
+    Args:
+        what: is exported.
+        card: the name of its card.
+        files: names of what else an export of it writes.
+        read: refuses a folder whose card is damaged.
 
     Raises:
         UserError: it is a file, holds an export and `overwrite` is False, or holds anything that no export wrote.
@@ -148,14 +161,13 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise UserError(f"{output} is a file; an export needs a folder of its own.")
     if not output.exists() or not any(output.iterdir()):
         return
-    known = {CARD, LABELS, DYNAMIC_FILE, *EXPORTED_FILES.values()}
-    foreign = sorted(entry.name for entry in output.iterdir() if entry.name not in known)
-    if foreign or not (output / CARD).exists():
-        what = foreign[0] if foreign else f"files, but no {CARD}"
-        raise UserError(f"{output} holds {what}, which no export wrote; choose another --output.")
-    read_card(output)
+    foreign = sorted(entry.name for entry in output.iterdir() if entry.name not in {card, *files})
+    if foreign or not (output / card).exists():
+        found = foreign[0] if foreign else f"files, but no {card}"
+        raise UserError(f"{output} holds {found}, which no export of a {what} wrote; choose another --output.")
+    read(output)
     if not overwrite:
-        raise UserError(f"{output} already holds an exported recogniser; choose another --output, or pass --overwrite.")
+        raise UserError(f"{output} already holds an exported {what}; choose another --output, or pass --overwrite.")
 
 
 def _check_model(model: keras.Model, labels: Labels, test: CharacterDataset) -> None:

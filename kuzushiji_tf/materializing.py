@@ -11,20 +11,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
 
-from kuzushiji_tf import __version__
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.resumable import resumable_folder
+from kuzushiji_tf.versions import versions_of
 
 # TensorFlow takes seconds to load and plain arrays need none of it: what needs it is imported where it is used.
 
@@ -117,7 +116,7 @@ def _task(
         "licence": dataset.licence,
         "credit": dataset.credit,
         # Another version may round otherwise.
-        "versions": {"kuzushiji_tf": __version__} | {name: version(name) for name in ("tensorflow", "keras", "numpy")},
+        "versions": versions_of(("tensorflow", "keras", "numpy")),
     }
     dataset = _in_source_order(dataset)
     if not balance:

@@ -4,16 +4,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kuzushiji_tf import __version__
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.datasets.registry import ink_of
 from kuzushiji_tf.embedded_card import LABELS
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.predictors import content_sha256
+from kuzushiji_tf.versions import versions_of
 from kuzushiji_tf.workdirs import WorkDirectory
 
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy")
@@ -91,27 +90,35 @@ def make_card(
         files: the figures of each file, by its name.
         test_sets: what the figures were measured on: `test`, and `real_pen` where there is one.
     """
-    height, width = image_size
     card = {"name": about.get("name", "recogniser"), "created": datetime.now(UTC).date().isoformat()}
     if test_sets["test"].is_synthetic:
         card["note"] = SYNTHETIC_NOTE
     card |= {
         "classes": len(labels),
         "labels": LABELS,
-        "input": {
-            "name": "image",
-            "shape": [1, height, width, 1],
-            "dtype": "float32",
-            "range": [0, 255],
-            "ink": "white on black",
-            "normalization": normalization,
-        },
+        "input": describe_input(image_size, normalization),
         "output": {"name": "probabilities", "shape": [1, len(labels)], "dtype": "float32"},
         "files": files,
     }
     card |= {name: test_set.describe() for name, test_set in test_sets.items()}
-    versions = {"kuzushiji_tf": __version__} | {name: version(name) for name in _VERSIONED}
-    return {**card, **about, "versions": versions}
+    return {**card, **about, "versions": versions_of(_VERSIONED)}
+
+
+def describe_input(image_size: tuple[int, int], normalization: str) -> dict[str, Any]:
+    """Return what a card says of the image that a file takes.
+
+    Args:
+        image_size: height and width in pixels.
+        normalization: as `Predictor.normalization`.
+    """
+    return {
+        "name": "image",
+        "shape": [1, *image_size, 1],
+        "dtype": "float32",
+        "range": [0, 255],
+        "ink": "white on black",
+        "normalization": normalization,
+    }
 
 
 def describe_file(path: Path) -> dict[str, Any]:

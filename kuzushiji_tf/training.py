@@ -2,13 +2,11 @@
 
 import shutil
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from kuzushiji_tf import __version__
 from kuzushiji_tf.calibration import calibrate
 from kuzushiji_tf.callbacks import Checkpoint, History, Pictures, Progress, SaveBest, SpeedMeter, StopOnNan
 from kuzushiji_tf.checkpoints import load_checkpoint, save_for_use
@@ -27,6 +25,7 @@ from kuzushiji_tf.neighbors import NEIGHBOR_MODELS, fit_neighbors, is_neighbors
 from kuzushiji_tf.pipeline import ordered_batches, training_batches
 from kuzushiji_tf.predictors import load_predictor
 from kuzushiji_tf.sampling import EpochPlan, make_sampling
+from kuzushiji_tf.versions import versions_of
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg")
@@ -85,8 +84,7 @@ def _describe(workdir: WorkDirectory, config: TrainingConfig, dataset: Character
         "credit": dataset.credit,
     }
     dataset.classes.write(workdir.labels_file)
-    versions = {"kuzushiji_tf": __version__} | {name: version(name) for name in _VERSIONED}
-    write_json(workdir.config_file, {"config": config.to_dict(), "versions": versions, "data": data})
+    write_json(workdir.config_file, {"config": config.to_dict(), "versions": versions_of(_VERSIONED), "data": data})
 
 
 def _require_same_data(workdir: WorkDirectory, dataset: CharacterDataset) -> None:

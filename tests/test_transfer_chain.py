@@ -40,7 +40,8 @@ def exported_copy(exported_chain, tmp_path):
 
 def test_the_settings_are_those_of_the_training(by_keras, by_litert):
     settings = by_keras.settings
-    assert (settings.latent, settings.mixtures, settings.scale) == (4, 2, 0.1)
+    assert (settings.latent, settings.scale) == (4, 0.1)
+    assert by_litert.step.outputs["parameters"] == (3 + 6 * QUICK.sketch.mixtures,) == (3 + 6 * 2,)
     assert (settings.longest, settings.epsilon) == (QUICK.sketch.longest, QUICK.sketch.epsilon)
     assert settings.least_density is None and by_litert.settings.least_density is not None
     assert by_litert.settings.to_dict() | {"least_density": None} == settings.to_dict()

@@ -116,7 +116,7 @@ def knowing_chain(confused_by: int = 0, pairs: np.ndarray | None = None) -> Chai
         parameters = np.concatenate([90 * rows[:, 2:], sharp[:, :1], rows[:, :2], sharp[:, 1:]], axis=1)
         return {"parameters": parameters, "hidden": inputs["hidden"] + 1, "cell": inputs["cell"]}
 
-    settings = Settings(2, 1, table.scale, 60, QUICK.sketch.epsilon)
+    settings = Settings(2, table.scale, 60, QUICK.sketch.epsilon)
     # A Gaussian so wide that each character is about as likely.
     unigram = np.float32([[0, count / 2, 0, LOG_SCALE_BOUND * np.arctanh(np.log(50) / LOG_SCALE_BOUND), 0]])
     networks = {"mdn": mixture, "sketch_start": start, "sketch_step": step}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from kuzushiji_tf.cli.actions import action_defaults
 from kuzushiji_tf.config import SMALLEST_SIZE
 from kuzushiji_tf.datasets.registry import (
     LoadOptions,
@@ -19,7 +20,7 @@ from kuzushiji_tf.datasets.registry import (
     parts_of,
     resolve,
 )
-from kuzushiji_tf.errors import UserError, unknown_name
+from kuzushiji_tf.errors import UserError
 
 SUMMARY = "summary.json"
 _Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
@@ -109,15 +110,12 @@ DataFlags = (
 
 
 def default_flags(arguments: list[str]) -> Any:
-    """Refuse an unknown action, with the nearest one; the flags have no defaults beyond those of their classes.
+    """Return the flags' defaults, as `actions.action_defaults`.
 
     Raises:
-        UserError: the first argument is neither a flag nor an action.
+        UserError: as that.
     """
-    names = [action.__name__.removesuffix("Flags").lower() for action in _ACTIONS]
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in names:
-        raise unknown_name("action of `data`", arguments[0], names)
-    return tyro.MISSING_NONPROP
+    return action_defaults("data", arguments, _ACTIONS)
 
 
 def run(flags: Any) -> None:

@@ -140,7 +140,8 @@ def _print_scores(result: dict[str, Any], output: Path | None) -> None:
     print(f"  {'negative log-likelihood':28}{result['negative_log_likelihood']:8.4f}")
     for kind in KINDS:
         if f"{kind}_count" in result:
-            figures = {key.removeprefix(f"{kind}_"): value for key, value in result.items() if key.startswith(kind)}
+            own = f"{kind}_"
+            figures = {key.removeprefix(own): value for key, value in result.items() if key.startswith(own)}
             print(f"  {kind + ' (' + format(figures['count'], ',') + ')':28}" + _OF_A_KIND.format(**figures))
     if result["left_out"]:
         characters = result["left_out_characters"]

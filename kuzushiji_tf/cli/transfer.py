@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from kuzushiji_tf.cli import transfer_use as use
+from kuzushiji_tf.cli.actions import action_defaults
 from kuzushiji_tf.config import load_recipe
-from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
+from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.transfer.config import STAGES, TransferConfig
 from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain, next_chain
 
@@ -39,15 +40,12 @@ TransferFlags = (
 
 
 def default_flags(arguments: list[str]) -> Any:
-    """Refuse an unknown action, with the nearest one; the flags have no defaults beyond those of their classes.
+    """Return the flags' defaults, as `actions.action_defaults`.
 
     Raises:
-        UserError: the first argument is neither a flag nor an action.
+        UserError: as that.
     """
-    names = [action.__name__.removesuffix("Flags").lower() for action in _ACTIONS]
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in names:
-        raise unknown_name("action of `transfer`", arguments[0], names)
-    return tyro.MISSING_NONPROP
+    return action_defaults("transfer", arguments, _ACTIONS)
 
 
 def run(flags: Any) -> None:

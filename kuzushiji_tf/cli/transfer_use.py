@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.quiet import start_tensorflow
 from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain
 
 _SHIPPED = Path(__file__).parents[2] / "saved_models"
@@ -114,11 +115,12 @@ def generate(flags: GenerateFlags) -> None:
     if not flags.images:
         raise UserError("Name at least one picture: python -m kuzushiji_tf transfer generate IMAGE --out DIR")
     from kuzushiji_tf.transfer import generation
+    from kuzushiji_tf.transfer.chain import load_chain
 
     folders = [flags.out / name for name in generation.folder_names(flags.images)]
     for folder in folders:
         generation.check_replaceable(folder, flags.overwrite)
-    chain = _load(flags.model)
+    chain = load_chain(flags.model)
     results, failures = [], 0
     for path, folder in zip(flags.images, folders, strict=True):
         try:
@@ -149,18 +151,19 @@ def evaluate(flags: EvaluateFlags) -> None:
         UserError, MissingFileError: the chain, a recogniser or Kuzushiji-Kanji is not as it should be.
     """
     from kuzushiji_tf.files import write_json
-    from kuzushiji_tf.transfer.chain import EVALUATION, digests_of
+    from kuzushiji_tf.transfer.chain import EVALUATION, digests_of, load_chain
     from kuzushiji_tf.transfer.scores import load_scoring_data, score_chain
 
     target = flags.target or _default_target()
     readers = _load_readers(flags)
-    chain = _load(target)
+    chain = load_chain(target)
     _report("loading Kuzushiji-Kanji and KanjiVG")
     data = load_scoring_data(flags.data_dir, flags.images, chain.settings.use_variants)
     scores = score_chain(chain, data, *readers, report=_report)
     _print_scores(target, scores)
-    if _is_work_directory(target):
-        write_json(target / EVALUATION, scores | {"weights": digests_of(ChainFolder(target))})
+    folder = ChainFolder(target)
+    if folder.config_file.exists():
+        write_json(target / EVALUATION, scores | {"weights": digests_of(folder)})
     if flags.json:
         print(json.dumps(scores, ensure_ascii=False))
 
@@ -173,11 +176,12 @@ def figure(flags: FigureFlags) -> None:
     """
     from kuzushiji_tf import figures
     from kuzushiji_tf.files import atomic_path
+    from kuzushiji_tf.transfer.chain import load_chain
     from kuzushiji_tf.transfer.figures import choose_figure, transfer_figure
 
     if flags.out.is_dir():
         raise UserError(f"{flags.out} is a folder; --out names the file to write, such as figure.png.")
-    chain = _load(flags.target or _default_target())
+    chain = load_chain(flags.target or _default_target())
     sides = choose_figure(flags.data_dir, flags.characters, flags.count, flags.seed, chain.settings.use_variants)
     drawn = transfer_figure(chain, sides, flags.samples, flags.temperature, flags.seed)
     with atomic_path(flags.out) as temporary:
@@ -197,7 +201,7 @@ def export(flags: ExportFlags) -> None:
     output = flags.output or folder.path / "export"
     readers = _load_readers(flags)
     print(f"exporting {folder.path} to {output}", flush=True)
-    _start_keras()
+    start_tensorflow()
     from kuzushiji_tf.transfer.exporting import check_output, export_chain
     from kuzushiji_tf.transfer.scores import load_scoring_data
 
@@ -215,16 +219,6 @@ def export(flags: ExportFlags) -> None:
         print(json.dumps({"output": str(output), "files": card["files"], **card["evaluation"]}, ensure_ascii=False))
 
 
-def _load(path: Path) -> Any:
-    """Return the chain at a path; only a work directory needs Keras."""
-    from kuzushiji_tf.transfer.chain import load_chain
-
-    if _is_work_directory(path):
-        ChainFolder(path).require_finished()
-        _start_keras()
-    return load_chain(path)
-
-
 def _load_readers(flags: _ScoringFlags) -> tuple[Any, Any]:
     from kuzushiji_tf.predictors import load_predictor
 
@@ -238,16 +232,6 @@ def _default_target() -> Path:
         if SHIPPED_CHAIN.exists():
             return SHIPPED_CHAIN
         raise
-
-
-def _is_work_directory(path: Path) -> bool:
-    return (path / "config.json").exists()
-
-
-def _start_keras() -> None:
-    from kuzushiji_tf.quiet import start_tensorflow
-
-    start_tensorflow()
 
 
 def _report(message: str) -> None:

@@ -94,3 +94,8 @@ def classify(features: keras.KerasTensor, classes: int, seeds: Seeds, architectu
             architecture.head_rank, use_bias=False, kernel_initializer=seeds.glorot_uniform(), name="head"
         )(features)
     return layers.Dense(classes, kernel_initializer=seeds.glorot_uniform(), dtype="float32", name="logits")(features)
+
+
+def policy_of(precision: str) -> str:
+    """Return the name of Keras's dtype policy for a precision: float32, bfloat16 or float16."""
+    return "float32" if precision == "float32" else f"mixed_{precision}"

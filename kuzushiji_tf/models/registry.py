@@ -7,7 +7,7 @@ import keras
 
 from kuzushiji_tf.config import SMALLEST_SIZE, Architecture
 from kuzushiji_tf.errors import UserError, unknown_name
-from kuzushiji_tf.models.building import Seeds
+from kuzushiji_tf.models.building import Seeds, policy_of
 from kuzushiji_tf.models.capsnet import capsnet
 from kuzushiji_tf.models.efficientnet import EFFICIENTNETS
 from kuzushiji_tf.models.preact_resnet import preact_resnet12, preact_resnet18, preact_resnet20
@@ -92,7 +92,7 @@ def build_model(
     if min(image_size) < SMALLEST_SIZE:
         raise UserError(f"Images of {image_size[0]} x {image_size[1]} pixels are too small: use at least 8 x 8.")
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    keras.config.set_dtype_policy(policy_of(precision))
     try:
         image = keras.Input((*image_size, 1), name="image")
         scaled = keras.layers.Rescaling(1 / 255, name="scale")(image)

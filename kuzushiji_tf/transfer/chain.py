@@ -19,6 +19,7 @@ from kuzushiji_tf.files import read_text
 from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.litert import LiteRTFunction
 from kuzushiji_tf.predictors import content_sha256
+from kuzushiji_tf.quiet import start_tensorflow
 from kuzushiji_tf.transfer.config import STAGES
 from kuzushiji_tf.transfer.gaussians import split_posterior
 from kuzushiji_tf.transfer.modern import draw_modern, modern_characters, modern_strokes
@@ -40,7 +41,6 @@ class Settings:
 
     Attributes:
         latent: dimensions of both latent spaces.
-        mixtures: components of each step of the drawing.
         scale: by which the offsets of drawings are divided.
         longest: points after which a drawing ends.
         epsilon: tolerance of the simplified strokes that were learned, in KanjiVG's units.
@@ -50,7 +50,6 @@ class Settings:
     """
 
     latent: int
-    mixtures: int
     scale: float
     longest: int
     epsilon: float
@@ -151,9 +150,10 @@ def load_chain(path: str | Path) -> Chain:
         )
     if (path / CARD).exists():
         return _load_exported(path)
-    if (path / "config.json").exists():
-        folder = ChainFolder(path)
-        folder.require_finished()
+    folder = ChainFolder(path)
+    if folder.config_file.exists():
+        folder.require_finished()  # said at once, before TensorFlow is loaded
+        start_tensorflow()
         from kuzushiji_tf.transfer.parts import named_models
 
         return open_work_directory(folder, named_models(folder))
@@ -201,10 +201,9 @@ def open_work_directory(folder: ChainFolder, models: Mapping[str, Any]) -> Chain
     """
     from kuzushiji_tf.transfer.parts import in_batches
 
-    config, parameters = folder.config, models["sketch_step"].output["parameters"].shape[-1]
+    config = folder.config
     settings = Settings(
         latent=config.latent,
-        mixtures=(parameters - 3) // 6,
         scale=float(folder.stage("sketch").description["data"]["scale"]),
         longest=config.sketch.longest,
         epsilon=config.sketch.epsilon,

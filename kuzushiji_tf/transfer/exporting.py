@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kuzushiji_tf import __version__, conversion
+from kuzushiji_tf import conversion, exporting
 from kuzushiji_tf.datasets import kanjivg, kmnist
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_folder, write_json
 from kuzushiji_tf.litert import LiteRTFunction
-from kuzushiji_tf.model_card import describe_file
+from kuzushiji_tf.model_card import describe_file, describe_input
 from kuzushiji_tf.predictors import Predictor
 from kuzushiji_tf.quiet import native_notes_hidden
 from kuzushiji_tf.transfer.chain import (
@@ -38,6 +37,7 @@ from kuzushiji_tf.transfer.parts import named_models
 from kuzushiji_tf.transfer.scores import ScoringData, score_chain
 from kuzushiji_tf.transfer.sequences import START
 from kuzushiji_tf.transfer.workdirs import ChainFolder
+from kuzushiji_tf.versions import versions_of
 
 SAVED_MODEL = "saved_model"
 # How far a file's numbers may be from Keras's, as a share of the greatest of them, or of 1 if none is greater.
@@ -101,20 +101,10 @@ def check_output(output: Path, overwrite: bool) -> None:
     """Refuse a folder that an export would damage.
 
     Raises:
-        UserError: it is a file, holds an exported chain and `overwrite` is False, or holds anything else.
+        UserError: as `exporting.check_output`.
     """
-    if output.is_file():
-        raise UserError(f"{output} is a file; an export needs a folder of its own.")
-    if not output.exists() or not any(output.iterdir()):
-        return
-    known = {CARD, UNIGRAM, LATENTS, CHARACTERS, SAVED_MODEL, *FILES.values()}
-    foreign = sorted(entry.name for entry in output.iterdir() if entry.name not in known)
-    if foreign or not (output / CARD).exists():
-        what = foreign[0] if foreign else f"files, but no {CARD}"
-        raise UserError(f"{output} holds {what}, which no export of a chain wrote; choose another --output.")
-    read_card(output)
-    if not overwrite:
-        raise UserError(f"{output} already holds an exported chain; choose another --output, or pass --overwrite.")
+    files = (UNIGRAM, LATENTS, CHARACTERS, SAVED_MODEL, *FILES.values())
+    exporting.check_output(output, overwrite, "chain", CARD, files, read_card)
 
 
 def write_saved_model(models: Mapping[str, keras.Model], latent: int, folder: Path) -> None:
@@ -249,14 +239,7 @@ def _make_card(
         "purpose": "a kuzushiji kanji in, its modern form out, as pixels and stroke by stroke (arXiv 1812.01718, 3.2)",
         "created": datetime.now(UTC).date().isoformat(),
         "settings": settings,
-        "input": {
-            "name": "image",
-            "shape": [1, IMAGE_SIZE, IMAGE_SIZE, 1],
-            "dtype": "float32",
-            "range": [0, 255],
-            "ink": "white on black",
-            "normalization": "none",
-        },
+        "input": describe_input((IMAGE_SIZE, IMAGE_SIZE), "none"),
         "files": files,
         "evaluation": scores,
         "evaluated_with": {"recogniser": recogniser, "classifier": classifier},
@@ -267,5 +250,5 @@ def _make_card(
         ],
         "training": {stage: folder.stage(stage).description for stage in STAGES},
         "recipe": folder.config.to_dict(),
-        "versions": {"kuzushiji_tf": __version__} | {name: version(name) for name in _VERSIONED},
+        "versions": versions_of(_VERSIONED),
     }

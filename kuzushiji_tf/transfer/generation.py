@@ -26,9 +26,7 @@ from kuzushiji_tf.transfer.sequences import to_strokes
 
 PIXEL_SAMPLES = 16  # modern images of which the pixel prediction is the mean
 CANDIDATES = 10
-LEAST_FILLED = (
-    0.89  # of the longer side: the ink of 99.5 % of the images of Kuzushiji-Kanji fills as much (57 of 64 pixels)
-)
+LEAST_FILLED = 0.89  # of the longer side: in 99.5 % of the images of Kuzushiji-Kanji ink fills 57 of 64 pixels
 PICTURE_SIZE = 256  # pixels, of the PNG of a drawing
 CANDIDATES_FILE, PIXELS_FILE = "candidates.json", "pixels.png"
 

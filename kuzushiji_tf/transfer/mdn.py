@@ -11,9 +11,8 @@ from keras import layers, ops
 from sklearn.mixture import GaussianMixture
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.models.building import Seeds
+from kuzushiji_tf.models.building import Seeds, policy_of
 from kuzushiji_tf.transfer.gaussians import LATENT, LOG_SCALE_BOUND, log_density
-from kuzushiji_tf.transfer.vae import policy_of
 
 COMPONENTS = 10
 HIDDEN = 512  # units of each of the two hidden layers

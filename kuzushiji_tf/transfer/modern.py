@@ -11,7 +11,6 @@ from kuzushiji_tf.scripts import KANJI
 from kuzushiji_tf.strokes import PEN_WIDTH, Strokes, normalize
 
 IMAGE_SIZE = 64  # pixels, height and width: as Kuzushiji-Kanji has
-STROKE_WIDTH = PEN_WIDTH  # fraction of the image's side: the pen that recognisers of drawn characters know
 
 
 @cache
@@ -38,17 +37,17 @@ def modern_strokes(characters: Iterable[str]) -> list[Strokes]:
     return [normalize(loaded[character]) for character in characters]
 
 
-def draw_modern(drawings: Sequence[Strokes]) -> np.ndarray:
+def draw_modern(drawings: Sequence[Strokes], image_size: int = IMAGE_SIZE) -> np.ndarray:
     """Draw characters as the project's recognisers read them, whatever the place and the size of their strokes.
 
     Args:
         drawings: the strokes of each character, in any unit, y down; a drawing without strokes gives a black image.
 
     Returns:
-        uint8 `[n, IMAGE_SIZE, IMAGE_SIZE]`, ink 255 on black 0.
+        uint8 `[n, image_size, image_size]`, ink 255 on black 0, of a pen that recognisers of drawn characters know.
     """
-    images = np.zeros((len(drawings), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    images = np.zeros((len(drawings), image_size, image_size), np.uint8)
     for image, strokes in zip(images, drawings, strict=True):
         if strokes:
-            image[:] = draw_strokes(strokes, IMAGE_SIZE, STROKE_WIDTH * IMAGE_SIZE)
+            image[:] = draw_strokes(strokes, image_size, PEN_WIDTH * image_size)
     return images

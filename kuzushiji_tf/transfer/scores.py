@@ -12,9 +12,9 @@ import numpy as np
 
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.normalization import draw_strokes, fit_image
+from kuzushiji_tf.normalization import fit_image
 from kuzushiji_tf.predictors import Predictor
-from kuzushiji_tf.strokes import PEN_WIDTH, Strokes
+from kuzushiji_tf.strokes import Strokes
 from kuzushiji_tf.transfer import gaussians
 from kuzushiji_tf.transfer.chain import Chain
 from kuzushiji_tf.transfer.gaussians import split_posterior
@@ -257,9 +257,4 @@ def _read_images(recogniser: Predictor, images: np.ndarray) -> np.ndarray:
 
 
 def _read_drawings(recogniser: Predictor, drawings: Sequence[Strokes]) -> np.ndarray:
-    size = recogniser.image_size[0]
-    images = np.zeros((len(drawings), size, size), np.uint8)
-    for image, strokes in zip(images, drawings, strict=True):
-        if strokes:
-            image[:] = draw_strokes(strokes, size, PEN_WIDTH * size)
-    return recogniser.predict(images)
+    return recogniser.predict(draw_modern(drawings, recogniser.image_size[0]))

@@ -1,12 +1,10 @@
 """Train the stages of a chain, each in a folder of its own, each upon those before it."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 
-from kuzushiji_tf import __version__
 from kuzushiji_tf.callbacks import Checkpoint, History, Progress, SpeedMeter, StopOnNan
 from kuzushiji_tf.checkpoints import load_checkpoint
 from kuzushiji_tf.distribution import device_name
@@ -16,6 +14,7 @@ from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
 from kuzushiji_tf.transfer.data import ChainData, load_chain_data
 from kuzushiji_tf.transfer.setups import Setup, set_up
 from kuzushiji_tf.transfer.workdirs import ChainFolder, StageFolder, standing_on
+from kuzushiji_tf.versions import versions_of
 from kuzushiji_tf.workdirs import locked
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg", "shapely")
@@ -60,7 +59,7 @@ def train_stages(
         for name in reversed([name for name in replaced if chain.stage(name).is_begun]):
             print(f"removing the earlier {name}", flush=True)
             chain.stage(name).clear()
-        chain.describe(config, {"kuzushiji_tf": __version__} | {name: version(name) for name in _VERSIONED})
+        chain.describe(config, versions_of(_VERSIONED))
         for name in waiting:
             chain.require_predecessors(name)
             _train_stage(name, config, chain, data)

@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.models.building import Seeds, scaled
+from kuzushiji_tf.models.building import Seeds, policy_of, scaled
 from kuzushiji_tf.transfer.gaussians import LATENT, bounded, kl_divergence, sample_posterior, split_posterior
 from kuzushiji_tf.transfer.modern import IMAGE_SIZE
 
@@ -126,11 +126,6 @@ def compile_vae(vae: keras.Model, learning_rate: Any = 1e-4, floor: float = KL_F
 def vae_targets(images: Any) -> dict[str, Any]:
     """Return what `fit` takes as targets for images `[batch, 64, 64, 1]`, 0..255; the posterior's are not looked at."""
     return {"reconstruction": images, "posterior": images}
-
-
-def policy_of(precision: str) -> str:
-    """Return the name of Keras's dtype policy for a precision: float32, bfloat16 or float16."""
-    return "float32" if precision == "float32" else f"mixed_{precision}"
 
 
 @keras.saving.register_keras_serializable("kuzushiji_tf")

@@ -8,15 +8,21 @@ from kuzushiji_tf.epoch_metrics import MacroPrecision, MacroRecall
 from kuzushiji_tf.losses import MarginLoss
 from kuzushiji_tf.models import build_model
 from kuzushiji_tf.models.capsnet import reconstruction_graph
+from kuzushiji_tf.models.distilling import distillation_graph
 from kuzushiji_tf.models.mixing import count_places, mixing_graph
 
 
 def compiled_models(
-    config: TrainingConfig, image_size: tuple[int, int], classes: int, steps_per_epoch: int
+    config: TrainingConfig,
+    image_size: tuple[int, int],
+    classes: int,
+    steps_per_epoch: int,
+    teacher: keras.Model | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Return a new recogniser of the config, and the compiled model that trains it; call it under the strategy's scope.
 
-    The two are one, unless training adds to the recogniser's graph: manifold mixup, or a decoder that redraws images.
+    The two are one, unless training adds to the recogniser's graph: manifold mixup, a decoder that redraws images, or
+    the teacher of `config.distillation`.
     """
     recogniser = build_model(
         config.model, image_size, classes, config.seed, config.precision, architecture=config.architecture
@@ -26,9 +32,14 @@ def compiled_models(
         model = mixing_graph(recogniser)
     if config.architecture.reconstruction:
         model = reconstruction_graph(recogniser, config.architecture.reconstruction, config.seed)
+    if teacher is not None:
+        model = distillation_graph(
+            recogniser, teacher, config.distillation.teacher_weight, config.distillation.temperature
+        )
     model.compile(
         optimizer=_optimizer(config, steps_per_epoch),
         loss=_loss(config),
+        loss_weights=None if teacher is None else 1 - config.distillation.teacher_weight,
         metrics=[
             keras.metrics.CategoricalAccuracy(name="accuracy"),
             MacroPrecision(classes, name="precision"),

@@ -122,6 +122,21 @@ class Neighbors:
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """Learning a trained recogniser's probabilities beside the labels (Hinton et al. 2015)."""
+
+    teacher: str | None = None  # a run's work directory or a .keras file; of the same classes and image size
+    teacher_weight: float = 0.7  # of the teacher in the loss; the labels have the rest
+    temperature: float = 2.0  # softens the probabilities of both, so that the small ones count
+
+    def __post_init__(self):
+        require_finite(self, "distillation.")
+        require(POSITIVE, self, ("teacher_weight", "temperature"), "distillation.")
+        if self.teacher_weight > 1:
+            raise UserError(f"distillation.teacher_weight is {self.teacher_weight}; it must be in 0 < value <= 1.")
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """One training run. The defaults train the kana recogniser in a few minutes on two cores."""
 
@@ -156,6 +171,7 @@ class TrainingConfig:
     jit: bool = False  # compile the step with XLA
     architecture: Architecture = field(default_factory=Architecture)
     neighbors: Neighbors = field(default_factory=Neighbors)
+    distillation: Distillation = field(default_factory=Distillation)
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
 
     def __post_init__(self):
@@ -176,6 +192,12 @@ class TrainingConfig:
             raise UserError(f"loss = margin is made for the lengths of capsules: {self.model} needs crossentropy.")
         if self.mixing != "none" and (self.loss == "margin" or self.architecture.reconstruction):
             raise UserError(f"mixing = {self.mixing} does not go with loss = margin or architecture.reconstruction.")
+        if self.distillation.teacher is not None and (
+            self.loss == "margin" or self.architecture.reconstruction or self.mixing == "manifold"
+        ):
+            raise UserError(
+                "distillation.teacher does not go with loss = margin, architecture.reconstruction or mixing = manifold."
+            )
         if self.balance and self.sampling != "natural":
             raise UserError("balance already shows every class equally often: leave sampling out.")
         needs_validation = self.schedule == "plateau" or self.early_stopping_patience

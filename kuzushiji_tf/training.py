@@ -15,6 +15,7 @@ from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import validation_rows
+from kuzushiji_tf.distillation import describe_teacher, find_teacher, load_teacher
 from kuzushiji_tf.distribution import device_name, make_strategy
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
@@ -56,23 +57,32 @@ def train(
     """
     require_model(config.model, config.architecture, others=NEIGHBOR_MODELS)
     dataset = load_dataset(config.dataset, "train", LoadOptions.of_run(config, data_dir))
+    teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
     rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)
     with claimed(path, config, overwrite, resume) as workdir:
         if resume:
             _require_same_data(workdir, dataset)
+            _require_same_teacher(workdir, teacher)
         else:
-            _describe(workdir, config, dataset, len(rows), len(held_out))
+            _describe(workdir, config, dataset, len(rows), len(held_out), teacher)
         if is_neighbors(config.model):
             start = time.perf_counter()
             figures = fit_neighbors(config, dataset, rows, workdir.neighbors)
             minutes = (time.perf_counter() - start) / 60
             workdir.finish({**figures, "minutes": minutes, "device": device_name()})
         else:
-            _fit(config, workdir, dataset, rows, held_out, devices)
+            _fit(config, workdir, dataset, rows, held_out, teacher, devices)
     return workdir
 
 
-def _describe(workdir: WorkDirectory, config: TrainingConfig, dataset: CharacterDataset, rows: int, held: int) -> None:
+def _describe(
+    workdir: WorkDirectory,
+    config: TrainingConfig,
+    dataset: CharacterDataset,
+    rows: int,
+    held: int,
+    teacher: Path | None,
+) -> None:
     data = {
         "name": dataset.name,
         "content_hash": dataset.content_hash,
@@ -84,7 +94,10 @@ def _describe(workdir: WorkDirectory, config: TrainingConfig, dataset: Character
         "credit": dataset.credit,
     }
     dataset.classes.write(workdir.labels_file)
-    write_json(workdir.config_file, {"config": config.to_dict(), "versions": versions_of(_VERSIONED), "data": data})
+    description = {"config": config.to_dict(), "versions": versions_of(_VERSIONED), "data": data}
+    if teacher:
+        description["teacher"] = describe_teacher(teacher)
+    write_json(workdir.config_file, description)
 
 
 def _require_same_data(workdir: WorkDirectory, dataset: CharacterDataset) -> None:
@@ -95,12 +108,21 @@ def _require_same_data(workdir: WorkDirectory, dataset: CharacterDataset) -> Non
         )
 
 
+def _require_same_teacher(workdir: WorkDirectory, teacher: Path | None) -> None:
+    if teacher and describe_teacher(teacher) != workdir.description.get("teacher"):
+        raise UserError(
+            f"{teacher} is no longer the teacher that the run in {workdir.path} was started with: bring that back, or "
+            "start a new run."
+        )
+
+
 def _fit(
     config: TrainingConfig,
     workdir: WorkDirectory,
     dataset: CharacterDataset,
     rows: np.ndarray,
     held_out: np.ndarray,
+    teacher: Path | None,
     devices: list[str] | None,
 ) -> None:
     sampling = make_sampling(config, dataset.labels, rows)
@@ -108,7 +130,13 @@ def _fit(
     strategy = make_strategy(devices)
     finished, restored = 0, None
     with strategy.scope():
-        recogniser, model = compiled_models(config, dataset.image_size, len(dataset.classes), plan.steps_per_epoch)
+        recogniser, model = compiled_models(
+            config,
+            dataset.image_size,
+            len(dataset.classes),
+            plan.steps_per_epoch,
+            load_teacher(teacher) if teacher else None,
+        )
         if workdir.checkpoint.exists():
             finished, restored = load_checkpoint(workdir.checkpoint, model)
     steps = plan.steps_per_epoch

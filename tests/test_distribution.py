@@ -14,7 +14,7 @@ import json, sys
 from pathlib import Path
 import tensorflow as tf
 from kuzushiji_tf import training
-from kuzushiji_tf.config import TrainingConfig
+from kuzushiji_tf.config import Distillation, TrainingConfig
 from tests.making import random_dataset
 
 tf.config.set_logical_device_configuration(
@@ -33,13 +33,13 @@ def plain(image, classes, seeds, architecture):
 
 registry._ENTRIES["plain"] = registry._Entry(plain, ())
 config = TrainingConfig(dataset="kmnist", model="plain", epochs=3, batch_size=32, validation_fraction=0.2,
-                        learning_rate=0.02, mixing=sys.argv[3])
+                        learning_rate=0.02, mixing=sys.argv[3], distillation=Distillation(teacher=sys.argv[4] or None))
 workdir = training.train(config, Path(sys.argv[1]), devices=json.loads(sys.argv[2]))
 """
 
 
-def run(path, devices, mixing):
-    command = [sys.executable, "-c", TRAIN, str(path), json.dumps(devices), mixing]
+def run(path, devices, mixing="none", teacher=""):
+    command = [sys.executable, "-c", TRAIN, str(path), json.dumps(devices), mixing, str(teacher)]
     finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr[-3000:]
     rows = np.genfromtxt(path / "history.csv", delimiter=",", names=True)
@@ -53,6 +53,16 @@ def test_two_mirrored_devices_have_the_losses_of_one(tmp_path, mixing):
     assert loss[-1] < (0.5 if mixing == "none" else 0.8) * loss[0]
     np.testing.assert_allclose(mirrored_loss, loss, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(mirrored_validation_loss, validation_loss, rtol=1e-5, atol=1e-5)
+
+
+def test_two_mirrored_devices_learn_from_a_teacher_as_one_does(tmp_path):
+    run(tmp_path / "teacher", ["CPU:0"])
+    (loss, _), (mirrored_loss, _) = (
+        run(tmp_path / name, devices, teacher=tmp_path / "teacher")
+        for name, devices in (("one", ["CPU:0"]), ("two", ["CPU:0", "CPU:1"]))
+    )
+    assert loss[-1] < 0.8 * loss[0]
+    np.testing.assert_allclose(mirrored_loss, loss, rtol=1e-5, atol=1e-5)
 
 
 def test_this_machine_has_a_name():

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf import training
-from kuzushiji_tf.config import ImageAugmentation, TrainingConfig
+from kuzushiji_tf.config import Distillation, ImageAugmentation, TrainingConfig
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.predictors import load_predictor
+from kuzushiji_tf.labels import Labels
+from kuzushiji_tf.predictors import load_keras, load_predictor
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
 from tests.making import CHARACTERS, random_dataset
 
@@ -116,6 +118,59 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, knobs):
     resumed = training.train(config, workdir.path, resume=True)
     assert history(resumed) == history(whole)
     assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True))
+        return training.train(replace(QUICK, epochs=6), tmp_path_factory.mktemp("teacher") / "run")
+
+
+def test_a_student_can_learn_from_its_teacher_what_the_labels_get_wrong(tmp_path, monkeypatch, teacher):
+    data = random_dataset(250, learnable=True)
+    wrong = replace(data, labels=(data.labels + 1) % len(CHARACTERS))
+    monkeypatch.setattr(training, "load_dataset", lambda *_: wrong)
+    knobs = Distillation(teacher=str(teacher.path), teacher_weight=1.0)
+    workdir = training.train(replace(QUICK, epochs=12, distillation=knobs), tmp_path / "student")
+    taught, told = (load_predictor(run.path).predict(data.images).argmax(axis=1) for run in (teacher, workdir))
+    assert (taught == data.labels).mean() > 0.9 and (told == data.labels).mean() > 0.9
+    assert load_keras(workdir.final).count_params() == load_keras(teacher.final).count_params()
+    assert workdir.description["teacher"]["path"] == str(teacher.final)
+
+
+def test_a_resumed_student_equals_an_uninterrupted_one_and_needs_the_same_teacher(tmp_path, monkeypatch, teacher):
+    copy = tmp_path / "teacher"
+    shutil.copytree(teacher.path, copy)
+    config = replace(QUICK, ema_decay=0.9, distillation=Distillation(teacher=str(copy)))
+    whole = training.train(config, tmp_path / "whole")
+    workdir = interrupted(monkeypatch, config, tmp_path / "stopped", epochs=2)
+    shutil.copyfile(whole.final, copy / "final.keras")
+    with pytest.raises(UserError, match="no longer the teacher"):
+        training.train(config, workdir.path, resume=True)
+    shutil.copyfile(teacher.final, copy / "final.keras")
+    resumed = training.train(config, workdir.path, resume=True)
+    assert history(resumed) == history(whole)
+    assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(tmp_path, monkeypatch, teacher):
+    def refusal(path):
+        with pytest.raises(UserError) as caught:
+            training.train(replace(QUICK, distillation=Distillation(teacher=str(path))), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+        return str(caught.value)
+
+    assert "There is no recogniser at" in refusal(tmp_path / "missing")
+    (tmp_path / "text.keras").write_text("no model")
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in CHARACTERS))
+    assert "text.keras is not a .keras file that can be loaded" in refusal(tmp_path / "text.keras")
+    monkeypatch.setattr(training, "load_dataset", lambda *_: random_dataset(250, size=16))
+    assert "takes images of 12x12 pixels, and those of kmnist have 16x16" in refusal(teacher.path)
+    fewer = random_dataset(250)
+    fewer = replace(fewer, labels=fewer.labels % 9, classes=Labels(tuple(CHARACTERS)[:9]))
+    monkeypatch.setattr(training, "load_dataset", lambda *_: fewer)
+    assert "does not tell the 9 classes of kmnist apart" in refusal(teacher.path)
 
 
 @pytest.mark.parametrize("epochs", [0, 1])

@@ -55,7 +55,7 @@ def perfect(scoring_data, recogniser) -> dict:
 def test_every_score_is_there_under_its_name(perfect):
     for side in ("seen", "unseen"):
         assert {f"{key}_{side}" for key in SIDED} <= perfect.keys()
-        assert {f"{key}_{side}" for key in ("stroke_count_error", "images", "left_out")} <= perfect.keys()
+        assert {f"{key}_{side}" for key in ("stroke_count_error", "mdn_nll", "images", "left_out")} <= perfect.keys()
     assert {*SINGLE, "vae_old_kl", "vae_new_kl", "classifier_top1_seen", "least_density"} <= perfect.keys()
     assert all(isinstance(value, int | float) and np.isfinite(value) for value in perfect.values())
 
@@ -69,7 +69,8 @@ def test_a_chain_that_knows_everything_scores_all(perfect):
 
 
 def test_likelihoods_and_errors_are_those_of_hand(perfect, scoring_data):
-    assert perfect["mdn_nll"] == pytest.approx(np.log(2 * np.pi * 0.1**2), rel=1e-4)  # at the Gaussian's mean
+    for key in ("mdn_nll", "mdn_nll_seen", "mdn_nll_unseen"):
+        assert perfect[key] == pytest.approx(np.log(2 * np.pi * 0.1**2), rel=1e-4)  # at the Gaussian's mean
     assert perfect["least_density"] == pytest.approx(-perfect["mdn_nll"], rel=1e-4)
     places = np.array([CHARACTERS.index_of(character) for character in scoring_data.validation.new])
     distances = ((places - len(CHARACTERS) / 2) / 50) ** 2 / 2

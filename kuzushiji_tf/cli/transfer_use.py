@@ -26,13 +26,15 @@ _SIDED = {
     "strokes_top1": ("strokes read as the right one", "8.2%"),
     "strokes_top5": ("  among the first 5", "8.2%"),
     "stroke_count_error": ("strokes too many or too few", "8.2f"),
+    "mdn_nll": ("MDN, negative log-likelihood", "8.2f"),
+    "mdn_nll_unigram": ("  of one mixture for all", "8.2f"),
     "classifier_top1": ("a classifier of kuzushiji", "8.2%"),
     "left_out": ("characters the reader lacks", "8,d"),
 }
 _SINGLE = {
     "ceiling_strokes_top1": ("KanjiVG's own strokes read (ceiling)", "9.2%"),
     "floor_strokes_top1": ("strokes read, pairs shuffled (floor)", "9.2%"),
-    "mdn_nll": ("MDN, negative log-likelihood", "9.2f"),
+    "mdn_nll": ("MDN, of held-out characters", "9.2f"),
     "mdn_nll_unigram": ("  of one mixture for all", "9.2f"),
     "vae_old_error": ("kuzushiji VAE, squared error", "9.2f"),
     "vae_old_kl": ("  KL divergence", "9.2f"),

@@ -46,7 +46,7 @@ class Mixture:
     dropout: float = 0.0  # share of them left out at random in training
     weight_decay: float = 0.0  # decoupled: multiplied by the learning rate only
     batch_size: int = 100
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4  # of the first step; it falls to 0 along a cosine
     epochs: int = 20
 
     def __post_init__(self):

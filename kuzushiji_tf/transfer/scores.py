@@ -111,15 +111,15 @@ def score_chain(
     - `pixels_top1_`: the recogniser reads the modern image decoded from the mixture's mode;
     - `strokes_top1_`, `_top5_`: it reads the strokes written from the mode at temperature 0;
     - `stroke_count_error_`: the mean difference of their number to KanjiVG's;
+    - `mdn_nll_` and, of one mixture for all, `mdn_nll_unigram_`: nats at the means of the true posteriors;
     - `images_`, and `left_out_`: of these the ones whose character the recogniser has no class for, which the shares
       of its readings leave out.
 
     Others: `ceiling_strokes_top1`, it reads KanjiVG's own strokes, simplified as the chain learned them, one for each
     image; `floor_strokes_top1`, it reads the written strokes, but the images' characters are shuffled;
     `classifier_top1_seen` of a recogniser of kuzushiji; `vae_old_error` and `vae_new_error`, summed over the squared
-    errors of a reconstruction's pixels (0..1), and `vae_old_kl` and `vae_new_kl`, of held-out images; `mdn_nll` and
-    `mdn_nll_unigram`, nats at the means of held-out images' posteriors; `least_density`, which one in a hundred of
-    these does not reach at its best candidate.
+    errors of a reconstruction's pixels (0..1), and `vae_old_kl` and `vae_new_kl`, of held-out images; `mdn_nll`,
+    `mdn_nll_unigram` of these; `least_density`, which one in a hundred of them does not reach at its best candidate.
 
     Args:
         recogniser: of modern characters.
@@ -191,7 +191,9 @@ def _score_side(
     written = _write_likeliest(chain, mode)
     readings = _read_drawings(recogniser, written)
     wanted = np.array([len(drawings[character]) for character in examples.new])
+    partners = chain.modern.latents[[chain.modern.characters.index_of(character) for character in examples.new]]
     scores = retrieval_scores(places_of(chain, parameters, examples.new))
+    scores |= _likelihoods(chain, parameters, partners)
     scores |= {"pixels_top1": top_share(images, targets, 1)}
     scores |= {f"strokes_top{k}": top_share(readings, targets, k) for k in (1, 5)}
     scores["stroke_count_error"] = float(np.abs(wanted - [len(strokes) for strokes in written]).mean())
@@ -229,9 +231,16 @@ def _held_out_scores(chain: Chain, data: ScoringData) -> dict[str, float]:
         "vae_old_kl": float(gaussians.kl_divergence(old).mean()),
         "vae_new_error": _squared_error(drawn, chain.decode_new(z_new)),
         "vae_new_kl": float(gaussians.kl_divergence(new).mean()),
+        **_likelihoods(chain, parameters, partners),
+        "least_density": float(np.quantile(best, LEAST_SHARE)),
+    }
+
+
+def _likelihoods(chain: Chain, parameters: np.ndarray, partners: np.ndarray) -> dict[str, float]:
+    """Return what mixtures, and the one that looks at nothing, lack at the latents `[n, latent]` they should find."""
+    return {
         "mdn_nll": -float(gaussians.log_density(parameters, partners).mean()),
         "mdn_nll_unigram": -float(gaussians.log_density(chain.unigram, partners).mean()),
-        "least_density": float(np.quantile(best, LEAST_SHARE)),
     }
 
 

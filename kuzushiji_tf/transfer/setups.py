@@ -116,8 +116,9 @@ def _set_up_mdn(config: TransferConfig, chain: ChainFolder, data: ChainData) -> 
     old, partners = _encode_paired(chain, data, data.old)
     old_held_out, partners_held_out = _encode_paired(chain, data, data.old_held_out)
     model = build_mdn(config.latent, config.latent, knobs.components, knobs.hidden, knobs.dropout, next(seeds))
-    compile_mdn(model, knobs.learning_rate, knobs.weight_decay, jit=config.jit)
     plan = EpochPlan(len(old), knobs.batch_size, next(seeds))
+    rate = keras.optimizers.schedules.CosineDecay(knobs.learning_rate, knobs.epochs * plan.steps_per_epoch)
+    compile_mdn(model, rate, knobs.weight_decay, jit=config.jit)
     held_out = draw_from(old_held_out, next(seeds)), draw_from(new[partners_held_out], next(seeds))
     unigram_seed = next(seeds)
 

@@ -49,9 +49,13 @@ class EpochPlan:
         """Steps between two validations."""
         return max(self.epoch_images // self.step_size, 1) if self.epoch_images else self.steps_per_pass
 
-    def positions(self, turn: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Return the positions int64 `[step_size]` of a step of a pass (`turn`); a pass never takes one twice."""
-        index = tf.cast(step, tf.int64) * self.step_size + tf.range(self.step_size, dtype=tf.int64)
+    def positions(self, turn: tf.Tensor, step: tf.Tensor, steps: int | tf.Tensor = 1) -> tf.Tensor:
+        """Return the positions int64 `[step_size]` of a step of a pass (`turn`); a pass never takes one twice.
+
+        With `steps` above 1 those of so many steps, one after the other.
+        """
+        size = tf.constant(self.step_size, tf.int64)
+        index = tf.cast(step, tf.int64) * size + tf.range(tf.cast(steps, tf.int64) * size)
         seed = tf.stack([tf.cast(self.seed, tf.int32), tf.cast(turn, tf.int32), 0x5EED])
         shuffled = tf.raw_ops.RandomIndexShuffle(
             index=index, seed=tf.cast(seed, tf.uint32), max_index=tf.constant(self.count - 1, tf.int64), rounds=_ROUNDS

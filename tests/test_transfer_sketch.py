@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 
 from kuzushiji_tf.checkpoints import load_checkpoint, save_checkpoint, save_for_use
 from kuzushiji_tf.transfer.lstm import LayerNormLSTMCell
+from kuzushiji_tf.transfer.sequences import END
 from kuzushiji_tf.transfer.sketch import (
     DecayToFloor,
     SketchLoss,
@@ -98,6 +99,21 @@ def test_the_loss_agrees_with_a_sum_by_hand():
     assert float(SketchLoss()(rows, parameters)) == pytest.approx(offsets + pen, rel=1e-6)
 
 
+def test_ends_that_an_output_leaves_out_count_as_predicted():
+    rows = random_rows(3, 9)
+    rows[:, 6:] = np.float32(END)
+    parameters = np.random.default_rng(1).normal(size=(3, 9, 21)).astype(np.float32)
+    certain = parameters.copy()
+    certain[:, 6:, :3] = [-1000, -1000, 0]
+    whole, shortened = SketchLoss()(rows, certain), SketchLoss()(rows, parameters[:, :6])
+    assert float(shortened) == pytest.approx(float(whole), rel=1e-6)
+    np.testing.assert_allclose(
+        gradient_of(rows, parameters[:, :6], SketchLoss()),
+        gradient_of(rows, parameters, SketchLoss())[:, :6],
+        rtol=1e-5,
+    )
+
+
 def test_the_loss_is_the_mean_over_drawings():
     rows = random_rows(3, 6)
     parameters = np.random.default_rng(1).normal(size=(3, 6, 21)).astype(np.float32)
@@ -184,6 +200,9 @@ def written_out(decoder, inputs, layer_norm):
     of_hidden, of_cell, last = ([weight.numpy() for weight in decoder.get_layer(name).weights] for name in names)
     cell_weights = {weight.name: weight.numpy() for weight in lstm.loop.cell.weights}
     z, units = inputs["z"], lstm.units
+    for layer in decoder.layers:
+        if layer.name.startswith("look_"):
+            z = np.maximum(z @ layer.kernel.numpy() + layer.bias.numpy(), 0)
     hidden, cell = (np.tanh(z @ kernel + bias) for kernel, bias in (of_hidden, of_cell))
     outputs = []
     for step in range(inputs["previous"].shape[1]):
@@ -200,9 +219,9 @@ def written_out(decoder, inputs, layer_norm):
     return np.stack(outputs, axis=1)
 
 
-@pytest.mark.parametrize("layer_norm", [True, False])
-def test_the_decoder_agrees_with_the_equations_written_out(layer_norm):
-    decoder, inputs = small_decoder(layer_norm=layer_norm), inputs_for(random_rows(3, 7))
+@pytest.mark.parametrize(("layer_norm", "latent_units"), [(True, 0), (False, 0), (True, 8)])
+def test_the_decoder_agrees_with_the_equations_written_out(layer_norm, latent_units):
+    decoder, inputs = small_decoder(layer_norm=layer_norm, latent_units=latent_units), inputs_for(random_rows(3, 7))
     expected = written_out(decoder, inputs, layer_norm)
     np.testing.assert_allclose(decoder(inputs), expected, atol=1e-5)
 
@@ -218,9 +237,9 @@ def stepped(decoder, inputs):
     return np.stack(found, axis=1)
 
 
-@pytest.mark.parametrize("layer_norm", [True, False])
-def test_stepping_equals_predicting_all_steps_at_once(layer_norm):
-    decoder, inputs = small_decoder(layer_norm=layer_norm), inputs_for(random_rows(3, 7))
+@pytest.mark.parametrize(("layer_norm", "latent_units"), [(True, 0), (False, 0), (True, 8)])
+def test_stepping_equals_predicting_all_steps_at_once(layer_norm, latent_units):
+    decoder, inputs = small_decoder(layer_norm=layer_norm, latent_units=latent_units), inputs_for(random_rows(3, 7))
     np.testing.assert_allclose(stepped(decoder, inputs), decoder(inputs), atol=1e-6)
 
 

@@ -357,6 +357,28 @@ def test_a_batch_depends_on_its_number_alone(kind):
     assert not same(walked[0], walked[1])
 
 
+def test_drawings_of_a_batch_have_similar_lengths_and_a_pass_has_each_once():
+    points = np.random.default_rng(5).integers(2, 70, 130)
+    bend = np.float32([[0, 0], [1, 1]])
+    strokes = [[bend[:1] + bend[1:] * np.float32([[k % 2, k / 80]]) for k in range(count)] for count in points]
+    strokes = [[np.concatenate(parts)] for parts in strokes]
+    table, kept = make_table(strokes, 0.1, 80)
+    assert len(kept) == 130
+    old, new, partners = latent_setup()
+    plan = EpochPlan(130, 10, seed=3)
+    latents = DrawingLatents(build_mdn(4, 4, 2, 8), old, partners, new)
+    made = list(drawing_batches(table, np.arange(130) % 5, latents, plan)(0).take(26).as_numpy_iterator())
+    for pass_ in (made[:13], made[13:]):
+        rows = np.concatenate([rows for _, rows in pass_])
+        order = np.lexsort(rows.reshape(130, -1).T), np.lexsort(table.rows.reshape(130, -1).T)
+        np.testing.assert_array_equal(rows[order[0]], table.rows[order[1]])
+    given = [inputs["previous"].shape[1] for inputs, _ in made]
+    assert np.mean(given) < 0.75 * table.rows.shape[1]
+    for length, (_, rows) in zip(given, made, strict=True):
+        assert rows.shape[1] == 81 and (rows[:, length - 1 :, 4] == 1).all()
+    assert given[:13] != sorted(given[:13]) and given[:13] != given[13:]
+
+
 def test_drawings_are_stretched_and_jittered_anew_and_their_padding_is_left_alone():
     def first(**variation):
         previous, _, rows = batch(make_batches("drawings", **variation), 0)  # in the order of the names

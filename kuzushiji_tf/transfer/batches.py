@@ -14,6 +14,9 @@ from kuzushiji_tf.transfer.sequences import SequenceTable
 from kuzushiji_tf.transfer.sketch import previous_rows
 from kuzushiji_tf.transfer.vae import vae_targets
 
+_POOL = 8  # steps of drawings that are sorted by length together
+_LENGTHS = 8  # a batch's length is a multiple of this, so that XLA compiles few of them
+_POOLED = 0xB00  # sets the order within a pool apart from other draws
 _DRAWS = 0xD4A  # sets what is drawn for a batch apart from its order
 
 Batches = Callable[[int], tf.data.Dataset]  # from the number of the first step to endless batches
@@ -107,6 +110,10 @@ def drawing_batches(
 ) -> Batches:
     """Return batches ({z, previous}, rows), as a Sketch-RNN decoder is trained on them.
 
+    The drawings of a batch have similar lengths: those of some steps are sorted by it, then the batches shuffled. What
+    is given to the decoder ends behind the longest, since what comes after every drawing's end teaches nothing
+    (`sketch.SketchLoss`); `rows` are of the table's length.
+
     Args:
         table: the drawings.
         places: the modern character of each, int64 `[n]`.
@@ -114,12 +121,13 @@ def drawing_batches(
         scaling: a drawing's width and height are each multiplied by a number from 1 - scaling to 1 + scaling.
         jitter: standard deviation of what is added to the offsets, in the table's unit.
     """
-    rows, place_of = tf.constant(table.rows), tf.constant(places)
+    rows, lengths, place_of = tf.constant(table.rows), tf.constant(table.lengths), tf.constant(places)
 
     def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
         z = latents.draw(tf.gather(place_of, positions), seed)
         varied = vary(tf.gather(rows, positions), seed)
-        return {"z": z, "previous": previous_rows(varied, ops)}, varied
+        longest = tf.reduce_max(tf.gather(lengths, positions)) + 1  # with one end
+        return {"z": z, "previous": previous_rows(varied, ops)[:, : -(-longest // _LENGTHS) * _LENGTHS]}, varied
 
     def vary(drawings: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         fold_in = tf.random.experimental.stateless_fold_in
@@ -128,7 +136,16 @@ def drawing_batches(
         is_drawn = 1 - drawings[..., 4:]
         return tf.concat([is_drawn * (factors * drawings[..., :2] + noise), drawings[..., 2:]], axis=-1)
 
-    return _endless(plan, make)
+    def of_similar_lengths(turn: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        first = step - step % _POOL
+        steps = tf.minimum(first + _POOL, plan.steps_per_pass) - first
+        pool = plan.positions(turn, first, steps)
+        by_length = tf.gather(pool, tf.argsort(tf.gather(lengths, pool), stable=True))
+        seed = tf.stack([plan.seed + _POOLED, turn * plan.steps_per_pass + first])
+        order = tf.random.experimental.stateless_shuffle(tf.range(steps), seed)
+        return tf.reshape(by_length, (steps, plan.step_size))[order[step - first]]
+
+    return _endless(plan, make, of_similar_lengths)
 
 
 def encode(encoder: keras.Model, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -148,13 +165,22 @@ def _as_vae_takes(images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     return batch, vae_targets(batch)
 
 
-def _endless(plan: EpochPlan, make: Callable[[tf.Tensor, tf.Tensor], Any]) -> Batches:
-    """Return the batches that `make` makes of a step's positions and of a seed that no other step has."""
+def _endless(
+    plan: EpochPlan,
+    make: Callable[[tf.Tensor, tf.Tensor], Any],
+    positions_of: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+) -> Batches:
+    """Return the batches that `make` makes of a step's positions and of a seed that no other step has.
+
+    Args:
+        positions_of: turn and step -> positions; None: the plan's own.
+    """
+    positions_of = positions_of or plan.positions
 
     def batch_at(number: tf.Tensor) -> Any:
         turn, step = number // plan.steps_per_pass, number % plan.steps_per_pass
         seed = tf.random.experimental.stateless_fold_in(tf.constant([plan.seed, _DRAWS], tf.int64), number)
-        return make(tf.ensure_shape(plan.positions(turn, step), plan.step_size), seed)
+        return make(tf.ensure_shape(positions_of(turn, step), plan.step_size), seed)
 
     def batches(start_step: int) -> tf.data.Dataset:
         steps = tf.data.Dataset.counter(start_step)

@@ -63,7 +63,8 @@ class Sketch:
 
     epsilon: float = 1.0  # tolerance of the simplified strokes, in KanjiVG's units of 1/109 of the box
     longest: int = 82  # points; longer drawings are left out: none at a tolerance of 1
-    units: int = 512
+    units: int = 512  # of the LSTM
+    latent_units: int = 0  # of two hidden layers between z and all that it conditions; 0: none, as published
     mixtures: int = 20
     layer_norm: bool = True
     recurrent_dropout: float = 0.1
@@ -78,7 +79,7 @@ class Sketch:
 
     def __post_init__(self):
         require_finite(self, "sketch.")
-        require(NOT_NEGATIVE, self, ("epsilon", "minimum_rate", "jitter"), "sketch.")
+        require(NOT_NEGATIVE, self, ("epsilon", "latent_units", "minimum_rate", "jitter"), "sketch.")
         require(AT_LEAST_ONE, self, ("longest", "units", "mixtures", "batch_size", "epochs"), "sketch.")
         require(BELOW_ONE, self, ("recurrent_dropout", "scaling"), "sketch.")
         require(POSITIVE, self, ("learning_rate", "decay", "clip"), "sketch.")

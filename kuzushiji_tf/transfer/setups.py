@@ -161,7 +161,13 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     with tf.device("CPU:0"):  # where tf.data makes batches
         mdn = keras.models.load_model(chain.stage("mdn").weights[0], compile=False)
     sketch = build_sketch(
-        knobs.units, knobs.mixtures, config.latent, knobs.layer_norm, knobs.recurrent_dropout, next(seeds)
+        knobs.units,
+        knobs.mixtures,
+        config.latent,
+        knobs.layer_norm,
+        knobs.recurrent_dropout,
+        next(seeds),
+        knobs.latent_units,
     )
     model = compile_sketch(sketch, knobs.learning_rate, knobs.minimum_rate, knobs.decay, knobs.clip, config.jit)
     plan = EpochPlan(len(kept), knobs.batch_size, next(seeds))

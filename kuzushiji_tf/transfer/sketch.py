@@ -20,6 +20,7 @@ UNITS = 512
 MIXTURES = 20
 
 _ROW = 2 + PEN_STATES
+_LOOKS = "look_1", "look_2"  # names of the layers between z and all that it conditions, where there are any
 _STARTS = "start_hidden", "start_cell"  # names of the layers that make the first states
 
 
@@ -30,6 +31,7 @@ def build_decoder(
     layer_norm: bool = True,
     recurrent_dropout: float = 0.1,
     seed: int = 0,
+    latent_units: int = 0,
 ) -> keras.Model:
     """Return a new decoder; 1,324,667 parameters by default.
 
@@ -46,9 +48,14 @@ def build_decoder(
         layer_norm: normalize the gates and the cell.
         recurrent_dropout: chance of a candidate of the cell to be dropped in training.
         seed: of the initial weights and of the dropout.
+        latent_units: of two hidden layers between z and all that it conditions; 0: none, as published. What of a code
+            of images concerns a stroke is no linear function of it, and an LSTM takes long to find it.
     """
     seeds = Seeds(seed)
     z = keras.Input((latent,), name="z")
+    looked = z
+    for name in _LOOKS if latent_units else ():
+        looked = layers.Dense(latent_units, activation="relu", kernel_initializer=seeds.he_normal(), name=name)(looked)
     previous = keras.Input((None, _ROW), name="previous")
     hidden, cell = (
         layers.Dense(
@@ -56,11 +63,11 @@ def build_decoder(
             activation="tanh",
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=seeds.draw()),
             name=name,
-        )(z)
+        )(looked)
         for name in _STARTS
     )
     lstm = ConditionedLSTM(_ROW, units, layer_norm, recurrent_dropout, seeds.draw(), name="lstm")
-    outputs = lstm(previous, z, hidden, cell)
+    outputs = lstm(previous, looked, hidden, cell)
     parameters = layers.Dense(PEN_STATES + 6 * mixtures, kernel_initializer=seeds.glorot_uniform(), name="parameters")(
         outputs
     )
@@ -70,7 +77,8 @@ def build_decoder(
 def build_start(decoder: keras.Model) -> keras.Model:
     """Return the decoder's beginning, sharing its weights: `z` -> `hidden` and `cell`, `[batch, units]` each."""
     z = keras.Input(decoder.input["z"].shape[1:], name="z")
-    hidden, cell = (decoder.get_layer(name)(z) for name in _STARTS)
+    looked = _look(decoder, z)
+    hidden, cell = (decoder.get_layer(name)(looked) for name in _STARTS)
     return keras.Model({"z": z}, {"hidden": hidden, "cell": cell}, name="sketch_start")
 
 
@@ -87,9 +95,17 @@ def build_step(decoder: keras.Model) -> keras.Model:
         "hidden": keras.Input((lstm.units,), name="hidden"),
         "cell": keras.Input((lstm.units,), name="cell"),
     }
-    hidden, cell = lstm.step(inputs["previous"], inputs["z"], inputs["hidden"], inputs["cell"])
+    hidden, cell = lstm.step(inputs["previous"], _look(decoder, inputs["z"]), inputs["hidden"], inputs["cell"])
     outputs = {"parameters": decoder.get_layer("parameters")(hidden), "hidden": hidden, "cell": cell}
     return keras.Model(inputs, outputs, name="sketch_step")
+
+
+def _look(decoder: keras.Model, z: Any) -> Any:
+    """Return what a decoder makes of z before it conditions anything."""
+    for layer in decoder.layers:
+        if layer.name in _LOOKS:
+            z = layer(z)
+    return z
 
 
 def previous_rows(rows: Any, ops: ModuleType = np) -> Any:
@@ -101,22 +117,29 @@ def previous_rows(rows: Any, ops: ModuleType = np) -> Any:
 @keras.saving.register_keras_serializable("kuzushiji_tf")
 def offset_loss(y_true: Any, y_pred: Any) -> Any:
     """Return the offsets' negative log-likelihood `[batch]`: of steps before the end, divided by all (equation 9)."""
-    before_end = 1 - y_true[..., _ROW - 1]
-    return -ops.mean(before_end * log_density(y_pred, y_true[..., :2], ops), axis=-1)
+    shown = _shown(y_true, y_pred)
+    before_end = 1 - shown[..., _ROW - 1]
+    return -ops.sum(before_end * log_density(y_pred, shown[..., :2], ops), axis=-1) / y_true.shape[1]
 
 
 @keras.saving.register_keras_serializable("kuzushiji_tf")
 def pen_loss(y_true: Any, y_pred: Any) -> Any:
     """Return the cross-entropy of the pen states `[batch]`: the mean over all steps, padding included (equation 9)."""
     log_chances = ops.log_softmax(y_pred[..., :PEN_STATES], axis=-1)
-    return -ops.mean(ops.sum(y_true[..., 2:] * log_chances, axis=-1), axis=-1)
+    return -ops.sum(_shown(y_true, y_pred)[..., 2:] * log_chances, axis=(-2, -1)) / y_true.shape[1]
+
+
+def _shown(y_true: Any, y_pred: Any) -> Any:
+    """Return the rows that were predicted: the last ones, of nothing but ends, may have been left out."""
+    return y_true[:, : ops.shape(y_pred)[1]]
 
 
 @keras.saving.register_keras_serializable("kuzushiji_tf")
 class SketchLoss(keras.losses.Loss):
     """The reconstruction loss of Sketch-RNN: `offset_loss` plus `pen_loss` (Ha and Eck 2017, equation 9).
 
-    `y_true` holds stroke-5 rows `[batch, t, 5]`, `y_pred` the decoder's output; t is the paper's N_max.
+    `y_true` holds stroke-5 rows `[batch, t, 5]`, `y_pred` the decoder's output; t is the paper's N_max. An output may
+    leave out the last of them, where every drawing has ended: they count as predicted, as they are in the end.
     """
 
     def __init__(self, **knobs):

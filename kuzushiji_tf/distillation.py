@@ -23,7 +23,8 @@ def find_teacher(path: str, dataset: CharacterDataset) -> Path:
     """
     is_exported = (Path(path) / CARD).exists()
     teacher = load_predictor(path, "keras" if is_exported else None)
-    load_keras(teacher.path)  # refuses what is no network
+    if teacher.path.suffix != ".keras":
+        raise UserError(f"The teacher {path} is no Keras model: choose a run with a network, or a .keras file.")
     if teacher.image_size != dataset.image_size:
         sizes = ["x".join(map(str, size)) for size in (teacher.image_size, dataset.image_size)]
         raise UserError(

@@ -174,12 +174,25 @@ def _fit(
             Progress(config.epochs, plan.steps_per_epoch),
         ],
     )
+    _finish(workdir, config, dataset, held_out, recogniser, model.optimizer, history)
+
+
+def _finish(
+    workdir: WorkDirectory,
+    config: TrainingConfig,
+    dataset: CharacterDataset,
+    held_out: np.ndarray,
+    recogniser: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    history: History,
+) -> None:
+    """Keep the trained recogniser, calibrate it on the images that were held out, and mark the run as finished."""
     # After early stopping the last epoch is, by intent, not the one to keep.
     if config.early_stopping_patience:
         with atomic_path(workdir.final) as temporary:
             shutil.copyfile(workdir.best, temporary)
     else:
-        save_for_use(recogniser, model.optimizer, workdir.final)
+        save_for_use(recogniser, optimizer, workdir.final)
     calibration = {}
     if len(held_out):
         probabilities = load_predictor(workdir.path).predict(dataset.images[held_out])

@@ -165,6 +165,8 @@ def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(tmp_p
     (tmp_path / "text.keras").write_text("no model")
     (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in CHARACTERS))
     assert "text.keras is not a .keras file that can be loaded" in refusal(tmp_path / "text.keras")
+    neighbors = replace(QUICK, model="nearest_neighbors", validation_fraction=0.0)
+    assert "is no Keras model" in refusal(training.train(neighbors, tmp_path / "neighbors").path)
     monkeypatch.setattr(training, "load_dataset", lambda *_: random_dataset(250, size=16))
     assert "takes images of 12x12 pixels, and those of kmnist have 16x16" in refusal(teacher.path)
     fewer = random_dataset(250)

@@ -81,8 +81,10 @@ def save_for_use(recogniser: keras.Model, optimizer: keras.optimizers.Optimizer,
         plain.save(temporary, include_optimizer=False)
 
 
-def _in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
-    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+def _in_float32(operation: keras.Operation) -> keras.Operation:
+    # What is no layer, such as a slice, computes in its input's precision.
+    dtype = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
+    return type(operation).from_config(operation.get_config() | dtype)
 
 
 def _steps_done(model: keras.Model) -> int:

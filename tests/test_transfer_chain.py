@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.transfer.chain import CARD, EVALUATION, FILES, digests_of, load_chain
 from kuzushiji_tf.transfer.gaussians import split_posterior
-from tests.toy_chains import CHARACTERS
+from tests.toy_chains import CHARACTERS, write_chain
 from tests.transfer_data import QUICK
 
 pytest_plugins = ["tests.untrained_chain"]
@@ -68,6 +69,17 @@ def test_both_give_the_same_numbers(by_keras, by_litert, scoring_data):
         assert ours.shape == theirs.shape == shape and ours.dtype == theirs.dtype == np.float32
         np.testing.assert_allclose(ours, theirs, atol=0.01 * max(1, np.abs(ours).max()))
     np.testing.assert_array_equal(by_keras.unigram, by_litert.unigram)
+
+
+def test_drawings_are_written_with_the_ink_in_sight_only_where_that_was_learned(by_keras, tmp_path):
+    z = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
+    given = by_keras.given_at_start(z)
+    np.testing.assert_array_equal(given["ink"][..., 0], by_keras.decode_new(z))
+    assert set(by_keras.start({"z": z})) == {"hidden", "cell", "canvas", "position"}
+    published = replace(QUICK, sketch=replace(QUICK.sketch, glimpse_units=0))
+    blind = load_chain(write_chain(tmp_path / "blind", config=published).path)
+    assert set(blind.given_at_start(z)) == {"z"} and set(blind.start({"z": z})) == {"hidden", "cell"}
+    assert not blind.settings.sees_ink and by_keras.settings.sees_ink
 
 
 def test_a_batch_of_one_equals_a_batch_of_many(by_keras, by_litert, scoring_data):

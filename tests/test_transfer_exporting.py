@@ -53,9 +53,11 @@ def test_every_file_has_named_inputs_and_outputs_of_one_row(exported_chain):
         assert (encoder.inputs, encoder.outputs) == ({"image": (64, 64, 1)}, {"posterior": (8,)})
         assert (decoder.inputs, decoder.outputs) == ({"z": (4,)}, {"ink": (64, 64, 1)})
     assert (shapes["mdn"].inputs, shapes["mdn"].outputs) == ({"z": (4,)}, {"parameters": (18,)})
-    start, step, state = shapes["sketch_start"], shapes["sketch_step"], {"hidden": (16,), "cell": (16,)}
-    assert (start.inputs, start.outputs) == ({"z": (4,)}, state)
-    assert (step.inputs, step.outputs) == ({"z": (4,), "previous": (5,), **state}, {"parameters": (15,), **state})
+    start, step = shapes["sketch_start"], shapes["sketch_step"]
+    state, canvas = {"hidden": (16,), "cell": (16,), "position": (2,)}, {"canvas": (32, 32)}
+    assert (start.inputs, start.outputs) == ({"z": (4,), "ink": (64, 64, 1)}, state | canvas)
+    assert step.inputs == {"z": (4,), "previous": (5,), **state, **canvas}
+    assert step.outputs == {"parameters": (15,), **state}
 
 
 def test_the_saved_model_draws_and_writes_as_the_chain_does(exported_chain, untrained, scoring_data):
@@ -75,10 +77,13 @@ def test_the_saved_model_draws_and_writes_as_the_chain_does(exported_chain, untr
     def served(name):
         return lambda inputs: loaded.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
 
+    def start(inputs):
+        return served("sketch_start")(chain.given_at_start(inputs["z"]))
+
     noise = draw_noise(0, 3, 10)
     ours, theirs = (
-        generate(start, step, z_new, noise, 0.5, 10, 0.1)
-        for start, step in ((chain.start, chain.step), (served("sketch_start"), served("sketch_step")))
+        generate(*networks, z_new, noise, 0.5, 10, 0.1)
+        for networks in ((chain.start, chain.step), (start, served("sketch_step")))
     )
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)

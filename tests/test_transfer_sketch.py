@@ -8,6 +8,7 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import multivariate_normal
 
 from kuzushiji_tf.checkpoints import load_checkpoint, save_checkpoint, save_for_use
+from kuzushiji_tf.transfer.glimpses import Glimpse
 from kuzushiji_tf.transfer.lstm import LayerNormLSTMCell
 from kuzushiji_tf.transfer.sequences import END
 from kuzushiji_tf.transfer.sketch import (
@@ -24,6 +25,14 @@ from kuzushiji_tf.transfer.sketch import (
 from kuzushiji_tf.transfer.steps import CORRELATION_BOUND, LOG_SCALE_BOUND, log_density, split_parameters
 
 LATENT = 4
+KINDS = {
+    "published": {},
+    "not normalized": {"layer_norm": False},
+    "with layers behind z": {"latent_units": 8},
+    "with a hidden layer after the LSTM": {"output_units": 6},
+    "with the ink in sight": {"glimpse_units": 7, "scale": 0.1},
+    "with all of it": {"latent_units": 8, "glimpse_units": 7, "output_units": 6, "scale": 0.1},
+}
 
 
 def small_decoder(**knobs):
@@ -39,9 +48,10 @@ def random_rows(count, steps, seed=0):
     return np.concatenate([offsets, np.eye(3)[states]], axis=-1).astype(np.float32)
 
 
-def inputs_for(rows, seed=0):
-    z = np.random.default_rng(seed).normal(size=(len(rows), LATENT)).astype(np.float32)
-    return {"z": z, "previous": previous_rows(rows)}
+def inputs_for(rows, seed=0, ink=False):
+    random = np.random.default_rng(seed)
+    inputs = {"z": random.normal(size=(len(rows), LATENT)).astype(np.float32), "previous": previous_rows(rows)}
+    return inputs | ({"ink": random.random((len(rows), 64, 64, 1)).astype(np.float32)} if ink else {})
 
 
 def raw(value, bound):
@@ -199,14 +209,21 @@ def written_out(decoder, inputs, layer_norm):
     names = "start_hidden", "start_cell", "parameters"
     of_hidden, of_cell, last = ([weight.numpy() for weight in decoder.get_layer(name).weights] for name in names)
     cell_weights = {weight.name: weight.numpy() for weight in lstm.loop.cell.weights}
-    z, units = inputs["z"], lstm.units
+    z, rows, units = inputs["z"], inputs["previous"], lstm.units
     for layer in decoder.layers:
         if layer.name.startswith("look_"):
             z = np.maximum(z @ layer.kernel.numpy() + layer.bias.numpy(), 0)
     hidden, cell = (np.tanh(z @ kernel + bias) for kernel, bias in (of_hidden, of_cell))
+    if "ink" in inputs:
+        positions = np.cumsum(rows[..., :2], axis=1)
+        canvas = inputs["ink"].reshape(len(z), 32, 2, 32, 2).mean(axis=(2, 4))
+        rows = np.concatenate([rows, 0.3 * positions], axis=-1)
+        kernel, bias = (weight.numpy() for weight in decoder.get_layer("see").weights)
+        shown = np.concatenate([rows, Glimpse(decoder.get_layer("glimpse").scale)(canvas, positions)], axis=-1)
+        rows = np.concatenate([rows, np.maximum(shown @ kernel + bias, 0)], axis=-1)
     outputs = []
-    for step in range(inputs["previous"].shape[1]):
-        gates = np.concatenate([inputs["previous"][:, step], hidden], axis=1) @ cell_weights["kernel"]
+    for step in range(rows.shape[1]):
+        gates = np.concatenate([rows[:, step], hidden], axis=1) @ cell_weights["kernel"]
         gates = gates + z @ lstm.condition.kernel.numpy() + (0 if layer_norm else lstm.condition.bias.numpy())
         gates = gates.reshape(-1, 4, units)
         if layer_norm:
@@ -215,31 +232,40 @@ def written_out(decoder, inputs, layer_norm):
         cell = cell * sigmoid(f + 1) + sigmoid(i) * np.tanh(j)
         shown = normalized(cell, cell_weights["cell_gain"], cell_weights["cell_shift"]) if layer_norm else cell
         hidden = np.tanh(shown) * sigmoid(o)
-        outputs.append(hidden @ last[0] + last[1])
+        output = hidden
+        if any(layer.name == "output_of_steps" for layer in decoder.layers):
+            of_steps, of_latent = decoder.get_layer("output_of_steps"), decoder.get_layer("output_of_latent")
+            known = np.concatenate([hidden, rows[:, step, 5:]], axis=1)
+            beside = known @ of_steps.kernel.numpy() + of_steps.bias.numpy() + z @ of_latent.kernel.numpy()
+            output = np.concatenate([hidden, np.maximum(beside, 0)], axis=1)
+        outputs.append(output @ last[0] + last[1])
     return np.stack(outputs, axis=1)
 
 
-@pytest.mark.parametrize(("layer_norm", "latent_units"), [(True, 0), (False, 0), (True, 8)])
-def test_the_decoder_agrees_with_the_equations_written_out(layer_norm, latent_units):
-    decoder, inputs = small_decoder(layer_norm=layer_norm, latent_units=latent_units), inputs_for(random_rows(3, 7))
-    expected = written_out(decoder, inputs, layer_norm)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_decoder_agrees_with_the_equations_written_out(kind):
+    decoder, inputs = small_decoder(**KINDS[kind]), inputs_for(random_rows(3, 7), ink="glimpse_units" in KINDS[kind])
+    assert set(decoder.input) == set(inputs)
+    expected = written_out(decoder, inputs, KINDS[kind].get("layer_norm", True))
     np.testing.assert_allclose(decoder(inputs), expected, atol=1e-5)
 
 
 def stepped(decoder, inputs):
     """Return what the decoder's steps predict, one after another."""
     start, step = build_start(decoder), build_step(decoder)
-    z, previous = (keras.ops.convert_to_tensor(inputs[name]) for name in ("z", "previous"))
-    state, found = start({"z": z}), []
+    given = {name: keras.ops.convert_to_tensor(value) for name, value in inputs.items()}
+    previous = given.pop("previous")
+    state, found = start(given), []
     for place in range(previous.shape[1]):
-        state = step({"z": z, "previous": previous[:, place], **state})
-        found.append(state.pop("parameters"))
+        outputs = step({"z": given["z"], "previous": previous[:, place], **state})
+        found.append(outputs.pop("parameters"))
+        state |= outputs
     return np.stack(found, axis=1)
 
 
-@pytest.mark.parametrize(("layer_norm", "latent_units"), [(True, 0), (False, 0), (True, 8)])
-def test_stepping_equals_predicting_all_steps_at_once(layer_norm, latent_units):
-    decoder, inputs = small_decoder(layer_norm=layer_norm, latent_units=latent_units), inputs_for(random_rows(3, 7))
+@pytest.mark.parametrize("kind", KINDS)
+def test_stepping_equals_predicting_all_steps_at_once(kind):
+    decoder, inputs = small_decoder(**KINDS[kind]), inputs_for(random_rows(3, 7), ink="glimpse_units" in KINDS[kind])
     np.testing.assert_allclose(stepped(decoder, inputs), decoder(inputs), atol=1e-6)
 
 
@@ -294,10 +320,11 @@ def test_no_element_of_a_gradient_passes_the_clip():
     assert moments == pytest.approx([-0.1] + [0.025] * (len(weights) - 1), rel=1e-5)
 
 
-def test_training_reports_both_parts_of_the_loss_and_a_saved_model_is_equal(tmp_path):
+@pytest.mark.parametrize("kind", ["published", "with all of it"])
+def test_training_reports_both_parts_of_the_loss_and_a_saved_model_is_equal(kind, tmp_path):
     rows = random_rows(8, 6)
-    inputs = inputs_for(rows)
-    decoder = compile_sketch(small_decoder())
+    inputs = inputs_for(rows, ink="glimpse_units" in KINDS[kind])
+    decoder = compile_sketch(small_decoder(**KINDS[kind]))
     history = decoder.fit(inputs, rows, batch_size=4, epochs=2, shuffle=False, verbose=0).history
     for loss, offsets, pens in zip(*(history[name] for name in ("loss", "offset_loss", "pen_loss")), strict=True):
         assert loss == pytest.approx(offsets + pens, rel=1e-5)

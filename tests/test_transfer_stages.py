@@ -21,6 +21,7 @@ from kuzushiji_tf.transfer.latent_pictures import bilinear
 from kuzushiji_tf.transfer.mdn import build_mdn
 from kuzushiji_tf.transfer.sequences import make_table
 from kuzushiji_tf.transfer.stages import train_stages
+from kuzushiji_tf.transfer.vae import build_decoder
 from kuzushiji_tf.transfer.workdirs import ChainFolder, standing_on
 from kuzushiji_tf.workdirs import find_last, locked
 from tests.transfer_data import KANJI, LACKING, MODERN_ONLY, QUICK, keys_of, use_small_data
@@ -395,7 +396,17 @@ def test_drawings_are_stretched_and_jittered_anew_and_their_padding_is_left_alon
     assert 0.8 <= factors.min() < factors.max() <= 1.2
     drawing = np.nonzero(moved)[0]
     assert all(np.ptp(factors[drawing == number]) < 1e-5 for number in range(4))
-    assert 0.03 < np.std((jittered - plain)[..., :2][is_drawn]) < 0.3
+    strayed = np.cumsum((jittered - plain)[..., :2], axis=1)[is_drawn]
+    assert len(strayed) > 5 and 0.03 < np.std(strayed) < 0.3
+
+
+def test_drawings_are_given_the_ink_of_their_own_latent_vectors():
+    drawer = build_decoder(1 / 16, 4)
+    without, (ink, *others) = batch(make_batches("drawings"), 1), batch(make_batches("drawings", drawer=drawer), 1)
+    assert same(without, others)
+    z = others[1]
+    np.testing.assert_allclose(ink, drawer(z), atol=1e-6)
+    assert ink.std(axis=0).max() > 0
 
 
 def test_drawings_look_at_kuzushiji_of_their_own_character_or_else_at_their_own_image():
@@ -420,6 +431,20 @@ def test_drawings_look_at_kuzushiji_of_their_own_character_or_else_at_their_own_
         shown = set(np.round(found[place::5]).astype(int))
         own = np.flatnonzero(partners == place)
         assert shown == ({100 * (1 + place) + image for image in own} if len(own) else {-1 - place})
+
+
+def test_what_the_mdn_samples_for_drawings_strays_less_at_a_lower_temperature():
+    old, new, partners = latent_setup()
+    old[:, 4:] = -100
+    places = keras.ops.convert_to_tensor(np.zeros(200, np.int64))
+    mdn = build_mdn(4, 4, 1, 8)
+
+    def spread(*temperature):
+        latents = DrawingLatents(mdn, old[:1], partners[:1], new, *temperature)
+        return latents.draw(places, keras.ops.convert_to_tensor(np.int64([1, 2]))).numpy().std(axis=0)
+
+    np.testing.assert_allclose(spread(0.25), spread() / 2, rtol=1e-4)
+    assert spread(0).max() < 1e-6 < 0.1 < spread(1.0).min() and np.array_equal(spread(1.0), spread())
 
 
 def test_a_walk_through_latent_space_begins_and_ends_at_its_corners():

@@ -9,7 +9,7 @@ from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.predictors import Predictor
 from kuzushiji_tf.transfer import chain as chain_module
 from kuzushiji_tf.transfer.chain import Chain, Settings
-from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES
+from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
 from kuzushiji_tf.transfer.gaussians import LOG_SCALE_BOUND
 from kuzushiji_tf.transfer.modern import draw_modern, modern_strokes
 from kuzushiji_tf.transfer.sequences import make_table
@@ -25,13 +25,13 @@ def use_few_characters(monkeypatch) -> None:
     monkeypatch.setattr(chain_module, "modern_characters", lambda: tuple(CHARACTERS))
 
 
-def write_chain(path: Path, seed: int = 0) -> ChainFolder:
+def write_chain(path: Path, seed: int = 0, config: TransferConfig = QUICK) -> ChainFolder:
     """Write a work directory as a finished training leaves it; its weights are those that training begins with."""
     from kuzushiji_tf.transfer.mdn import build_mdn
     from kuzushiji_tf.transfer.sketch import build_decoder as build_sketch
     from kuzushiji_tf.transfer.vae import build_decoder, build_encoder
 
-    folder, config = ChainFolder(path), QUICK
+    folder = ChainFolder(path)
     path.mkdir(parents=True)
     folder.describe(config, {"keras": "3"})
     models = {
@@ -39,7 +39,9 @@ def write_chain(path: Path, seed: int = 0) -> ChainFolder:
         for number, stage in enumerate(("vae-old", "vae-new"))
     }
     models["mdn"] = [build_mdn(config.latent, config.latent, config.mdn.components, config.mdn.hidden, seed=seed)]
-    sketch = build_sketch(config.sketch.units, config.sketch.mixtures, config.latent, seed=seed)
+    knobs, scale = config.sketch, 0.1
+    hidden_layers = {name: getattr(knobs, name) for name in ("latent_units", "glimpse_units", "output_units")}
+    sketch = build_sketch(knobs.units, knobs.mixtures, config.latent, seed=seed, scale=scale, **hidden_layers)
     for weight in sketch.trainable_variables:
         weight.assign(3 * weight.numpy())  # so that a drawing depends on its latent vector
     models["sketch"] = [sketch]
@@ -54,7 +56,7 @@ def write_chain(path: Path, seed: int = 0) -> ChainFolder:
         description = {
             "stage": name,
             "knobs": config.knobs_of(name),
-            "data": {"scale": 0.1},
+            "data": {"scale": scale},
             "predecessors": {other: folder.stage(other).digest() for other in PREDECESSORS[name]},
             "result": {},
         }

@@ -16,7 +16,18 @@ QUICK = TransferConfig(
     latent=4,
     vae=Autoencoders(width=1 / 16, batch_size=20, learning_rate=1e-2, epochs_old=3, epochs_new=3),
     mdn=Mixture(components=2, hidden=16, dropout=0.1, weight_decay=1e-3, batch_size=20, learning_rate=1e-2, epochs=3),
-    sketch=Sketch(epsilon=3.0, longest=40, units=16, mixtures=2, batch_size=10, learning_rate=1e-2, epochs=3),
+    sketch=Sketch(
+        epsilon=3.0,
+        longest=40,
+        units=16,
+        latent_units=8,
+        glimpse_units=6,
+        output_units=8,
+        mixtures=2,
+        batch_size=10,
+        learning_rate=1e-2,
+        epochs=3,
+    ),
 )
 
 

@@ -68,12 +68,15 @@ class DrawingLatents:
         old: posteriors of kuzushiji images to train on, float32 `[n, 2 * latent]`.
         partners: the place of each one's modern character, int64 `[n]`.
         new: posteriors of the modern images, float32 `[m, 2 * latent]`.
+        temperature: at which the MDN is sampled; 1 as published, less gives more often what is of the right character.
     """
 
-    def __init__(self, mdn: keras.Model, old: np.ndarray, partners: np.ndarray, new: np.ndarray):
+    def __init__(
+        self, mdn: keras.Model, old: np.ndarray, partners: np.ndarray, new: np.ndarray, temperature: float = 1.0
+    ):
         order = np.argsort(partners, kind="stable")
         counts = np.bincount(partners, minlength=len(new))
-        self._mdn, self._latent = mdn, new.shape[1] // 2
+        self._mdn, self._latent, self._temperature = mdn, new.shape[1] // 2, temperature
         self._old, self._new = tf.constant(old[order]), tf.constant(new)
         self._counts, self._firsts = tf.constant(counts), tf.constant(np.cumsum(counts) - counts)
 
@@ -95,7 +98,7 @@ class DrawingLatents:
         # A character without images looks at the first of all; what comes of it is not used.
         image = tf.where(counts > 0, tf.gather(self._firsts, places) + tf.minimum(number, counts - 1), 0)
         z_old = sample_posterior(tf.gather(self._old, image), for_old, ops)
-        mixed = sample(self._mdn(z_old, training=False), uniforms[:, 1], for_new, ops=ops)
+        mixed = sample(self._mdn(z_old, training=False), uniforms[:, 1], for_new, self._temperature, ops)
         encoded = sample_posterior(tf.gather(self._new, places), for_new, ops)
         return tf.where(counts[:, None] > 0, mixed, encoded)
 
@@ -107,8 +110,9 @@ def drawing_batches(
     plan: EpochPlan,
     scaling: float = 0.0,
     jitter: float = 0.0,
+    drawer: keras.Model | None = None,
 ) -> Batches:
-    """Return batches ({z, previous}, rows), as a Sketch-RNN decoder is trained on them.
+    """Return batches ({z, previous}, rows) or ({z, previous, ink}, rows), as a Sketch-RNN decoder is trained on them.
 
     The drawings of a batch have similar lengths: those of some steps are sorted by it, then the batches shuffled. What
     is given to the decoder ends behind the longest, since what comes after every drawing's end teaches nothing
@@ -119,7 +123,9 @@ def drawing_batches(
         places: the modern character of each, int64 `[n]`.
         latents: gives each its z, a new one in each pass.
         scaling: a drawing's width and height are each multiplied by a number from 1 - scaling to 1 + scaling.
-        jitter: standard deviation of what is added to the offsets, in the table's unit.
+        jitter: standard deviation of what is added to the points, in the unit of the table's offsets.
+        drawer: the decoder of modern images, its weights on the processor, for drawings that are written with the ink
+            of their z in sight; None: without it.
     """
     rows, lengths, place_of = tf.constant(table.rows), tf.constant(table.lengths), tf.constant(places)
 
@@ -127,12 +133,17 @@ def drawing_batches(
         z = latents.draw(tf.gather(place_of, positions), seed)
         varied = vary(tf.gather(rows, positions), seed)
         longest = tf.reduce_max(tf.gather(lengths, positions)) + 1  # with one end
-        return {"z": z, "previous": previous_rows(varied, ops)[:, : -(-longest // _LENGTHS) * _LENGTHS]}, varied
+        inputs = {"z": z, "previous": previous_rows(varied, ops)[:, : -(-longest // _LENGTHS) * _LENGTHS]}
+        if drawer:
+            inputs["ink"] = drawer(z, training=False)
+        return inputs, varied
 
     def vary(drawings: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         fold_in = tf.random.experimental.stateless_fold_in
         factors = 1 + scaling * tf.random.stateless_uniform((plan.step_size, 1, 2), fold_in(seed, 2), -1, 1)
-        noise = jitter * tf.random.stateless_normal((*drawings.shape[:2], 2), fold_in(seed, 3))
+        # Of the points: the offset after one that strays leads back to where the next should be.
+        strayed = jitter * tf.random.stateless_normal((*drawings.shape[:2], 2), fold_in(seed, 3))
+        noise = strayed - tf.pad(strayed[:, :-1], [[0, 0], [1, 0], [0, 0]])
         is_drawn = 1 - drawings[..., 4:]
         return tf.concat([is_drawn * (factors * drawings[..., :2] + noise), drawings[..., 2:]], axis=-1)
 

@@ -45,6 +45,7 @@ class Settings:
         longest: points after which a drawing ends.
         epsilon: tolerance of the simplified strokes that were learned, in KanjiVG's units.
         use_variants: whether old forms are paired with their modern ones.
+        sees_ink: whether drawings are written with the modern image in sight.
         least_density: of what is a kanji: the log density that the likeliest modern character of 99 of 100 held-out
             images has; None before an evaluation.
     """
@@ -54,6 +55,7 @@ class Settings:
     longest: int
     epsilon: float
     use_variants: bool = False
+    sees_ink: bool = False
     least_density: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,10 +114,14 @@ class Chain:
         """Return P(znew | zold) as a mixture's parameters, float32 `[n, p]`: see `gaussians.split_parameters`."""
         return self.networks["mdn"]({"z": z})["parameters"]
 
-    @property
-    def start(self) -> Network:
-        """The beginning of drawings, as `writing.generate` takes it."""
-        return self.networks["sketch_start"]
+    def start(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return the beginning of drawings, given their `z`, as `writing.generate` takes it."""
+        return self.networks["sketch_start"](self.given_at_start(inputs["z"]))
+
+    def given_at_start(self, z: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what the part `sketch_start` is given for latent vectors."""
+        seen = {"ink": self.networks["decoder_new"]({"z": z})["ink"]} if self.settings.sees_ink else {}
+        return {"z": z} | seen
 
     @property
     def step(self) -> Network:
@@ -208,6 +214,7 @@ def open_work_directory(folder: ChainFolder, models: Mapping[str, Any]) -> Chain
         longest=config.sketch.longest,
         epsilon=config.sketch.epsilon,
         use_variants=config.use_variants,
+        sees_ink=config.sketch.glimpse_units > 0,
         least_density=_last_evaluation(folder).get("least_density"),
     )
     unigram = _read_array(folder.stage("mdn").weights[1], (1, models["mdn"].output["parameters"].shape[-1]))

@@ -65,11 +65,14 @@ class Sketch:
     longest: int = 82  # points; longer drawings are left out: none at a tolerance of 1
     units: int = 512  # of the LSTM
     latent_units: int = 0  # of two hidden layers between z and all that it conditions; 0: none, as published
+    glimpse_units: int = 0  # of a layer that sees the image of z around the pen; 0: none, as published
+    output_units: int = 0  # of a hidden layer after the LSTM; 0: none, as published
     mixtures: int = 20
     layer_norm: bool = True
     recurrent_dropout: float = 0.1
+    temperature: float = 1.0  # at which the MDN is sampled for the z of a drawing
     scaling: float = 0.15  # a drawing's width and height are each multiplied by 1 - scaling to 1 + scaling
-    jitter: float = 0.0  # standard deviation of what is added to the offsets, whose own is 1
+    jitter: float = 0.0  # standard deviation of what is added to the points, in that of the offsets
     batch_size: int = 100
     learning_rate: float = 1e-3  # of the first step
     decay: float = 0.9999  # of what lies above the minimum, each step
@@ -79,7 +82,8 @@ class Sketch:
 
     def __post_init__(self):
         require_finite(self, "sketch.")
-        require(NOT_NEGATIVE, self, ("epsilon", "latent_units", "minimum_rate", "jitter"), "sketch.")
+        require(NOT_NEGATIVE, self, ("epsilon", "minimum_rate", "temperature", "jitter"), "sketch.")
+        require(NOT_NEGATIVE, self, ("latent_units", "glimpse_units", "output_units"), "sketch.")
         require(AT_LEAST_ONE, self, ("longest", "units", "mixtures", "batch_size", "epochs"), "sketch.")
         require(BELOW_ONE, self, ("recurrent_dropout", "scaling"), "sketch.")
         require(POSITIVE, self, ("learning_rate", "decay", "clip"), "sketch.")

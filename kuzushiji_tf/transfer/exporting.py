@@ -151,7 +151,7 @@ def inputs_of_parts(chain: Chain, data: ScoringData) -> dict[str, dict[str, np.n
         "decoder_old": {"z": z_old},
         "decoder_new": {"z": z_new},
         "mdn": {"z": z_old},
-        "sketch_start": {"z": z_new},
+        "sketch_start": chain.given_at_start(z_new),
         "sketch_step": {"z": z_new, "previous": previous, **chain.start({"z": z_new})},
     }
 

@@ -34,9 +34,10 @@ def named_models(folder: ChainFolder) -> dict[str, keras.Model]:
 def in_batches(model: keras.Model) -> Network:
     """Return a Keras model as a function of NumPy arrays that computes `BATCH` rows at a time."""
 
-    # Of any number of rows: each that `predict_on_batch` has not met yet would be compiled anew.
+    # Of any number of rows: each that `predict_on_batch` has not met yet would be compiled anew. Compiled here, since
+    # TensorFlow takes calls that compile one part after the other for one function compiled again and again, and warns.
     given = {name: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for name, tensor in model.input.items()}
-    compute = tf.function(lambda inputs: model(inputs, training=False), input_signature=[given])
+    compute = tf.function(lambda inputs: model(inputs, training=False)).get_concrete_function(given)
 
     def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         count = len(next(iter(inputs.values())))

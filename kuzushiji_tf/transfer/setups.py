@@ -160,6 +160,7 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     old, partners = _encode_paired(chain, data, data.old)
     with tf.device("CPU:0"):  # where tf.data makes batches
         mdn = keras.models.load_model(chain.stage("mdn").weights[0], compile=False)
+        drawer = keras.models.load_model(chain.stage("vae-new").weights[1], compile=False)
     sketch = build_sketch(
         knobs.units,
         knobs.mixtures,
@@ -168,12 +169,17 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
         knobs.recurrent_dropout,
         next(seeds),
         knobs.latent_units,
+        knobs.glimpse_units,
+        knobs.output_units,
+        table.scale,
     )
     model = compile_sketch(sketch, knobs.learning_rate, knobs.minimum_rate, knobs.decay, knobs.clip, config.jit)
     plan = EpochPlan(len(kept), knobs.batch_size, next(seeds))
-    latents = DrawingLatents(mdn, old, partners, new)
+    latents = DrawingLatents(mdn, old, partners, new, knobs.temperature)
     z_held_out = draw_from(new[others[kept_others]], next(seeds))
     inputs = {"z": z_held_out, "previous": previous_rows(held_out.rows)}
+    if knobs.glimpse_units:
+        inputs["ink"] = drawer.predict(z_held_out, verbose=0)
 
     def save() -> dict[str, float]:
         save_for_use(model, model.optimizer, *folder.weights)
@@ -182,7 +188,9 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     return Setup(
         model,
         plan,
-        drawing_batches(table, places[kept], latents, plan, knobs.scaling, knobs.jitter),
+        drawing_batches(
+            table, places[kept], latents, plan, knobs.scaling, knobs.jitter, drawer if knobs.glimpse_units else None
+        ),
         tf.data.Dataset.from_tensor_slices((inputs, held_out.rows)).batch(knobs.batch_size),
         knobs.epochs,
         ("loss", "offset_loss", "pen_loss"),

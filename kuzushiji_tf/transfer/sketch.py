@@ -12,7 +12,9 @@ from keras import layers, ops
 
 from kuzushiji_tf.models.building import Seeds
 from kuzushiji_tf.transfer.gaussians import LATENT
+from kuzushiji_tf.transfer.glimpses import CANVAS, Glimpse
 from kuzushiji_tf.transfer.lstm import ConditionedLSTM
+from kuzushiji_tf.transfer.modern import IMAGE_SIZE
 from kuzushiji_tf.transfer.sequences import START
 from kuzushiji_tf.transfer.steps import PEN_STATES, log_density
 
@@ -21,7 +23,7 @@ MIXTURES = 20
 
 _ROW = 2 + PEN_STATES
 _LOOKS = "look_1", "look_2"  # names of the layers between z and all that it conditions, where there are any
-_STARTS = "start_hidden", "start_cell"  # names of the layers that make the first states
+_POSITION_SCALE = 0.3  # of what the layers are given: brings positions, in standard deviations of offsets, to about 1
 
 
 def build_decoder(
@@ -32,11 +34,15 @@ def build_decoder(
     recurrent_dropout: float = 0.1,
     seed: int = 0,
     latent_units: int = 0,
+    glimpse_units: int = 0,
+    output_units: int = 0,
+    scale: float = 1.0,
 ) -> keras.Model:
-    """Return a new decoder; 1,324,667 parameters by default.
+    """Return a new decoder; 1,324,667 parameters by default, which is the published one.
 
     Its inputs are `z`, float32 `[batch, latent]`, and `previous`, float32 `[batch, t, 5]`: the row before each one
-    that is to be predicted (`previous_rows`). Its output is float32 `[batch, t, 3 + 6 * mixtures]`.
+    that is to be predicted (`previous_rows`); with `glimpse_units` also `ink`, float32 `[batch, 64, 64, 1]`, 0..1: the
+    image that z stands for. Its output is float32 `[batch, t, 3 + 6 * mixtures]`.
 
     All of it computes in float32: the cell's state adds up over a hundred steps, and on processors bfloat16 products
     of this size take as long.
@@ -48,15 +54,23 @@ def build_decoder(
         layer_norm: normalize the gates and the cell.
         recurrent_dropout: chance of a candidate of the cell to be dropped in training.
         seed: of the initial weights and of the dropout.
-        latent_units: of two hidden layers between z and all that it conditions; 0: none, as published. What of a code
-            of images concerns a stroke is no linear function of it, and an LSTM takes long to find it.
+        latent_units: of two hidden layers between z and all that it conditions; 0: none. What of a code of images
+            concerns a stroke is no linear function of it, and an LSTM takes long to find it.
+        glimpse_units: of a layer that sees the image around the pen (`glimpses.Glimpse`), and where that is; 0: none.
+            The ink to follow need not be remembered then.
+        output_units: of a hidden layer over z, what was seen and the LSTM's output, beside which it stands before the
+            step's parameters; 0: none.
+        scale: by which the rows' offsets were divided; of use to glimpses alone.
     """
     seeds = Seeds(seed)
-    z = keras.Input((latent,), name="z")
-    looked = z
+    inputs = {"z": keras.Input((latent,), name="z"), "previous": keras.Input((None, _ROW), name="previous")}
+    looked, rows = inputs["z"], inputs["previous"]
     for name in _LOOKS if latent_units else ():
         looked = layers.Dense(latent_units, activation="relu", kernel_initializer=seeds.he_normal(), name=name)(looked)
-    previous = keras.Input((None, _ROW), name="previous")
+    if glimpse_units:
+        inputs["ink"] = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="ink")
+        see = layers.Dense(glimpse_units, activation="relu", kernel_initializer=seeds.he_normal(), name="see")
+        rows = _with_glimpses(Glimpse(scale, name="glimpse"), see, rows, _to_canvas(inputs["ink"]), _positions(rows))
     hidden, cell = (
         layers.Dense(
             units,
@@ -64,39 +78,58 @@ def build_decoder(
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=seeds.draw()),
             name=name,
         )(looked)
-        for name in _STARTS
+        for name in ("start_hidden", "start_cell")
     )
-    lstm = ConditionedLSTM(_ROW, units, layer_norm, recurrent_dropout, seeds.draw(), name="lstm")
-    outputs = lstm(previous, looked, hidden, cell)
-    parameters = layers.Dense(PEN_STATES + 6 * mixtures, kernel_initializer=seeds.glorot_uniform(), name="parameters")(
-        outputs
-    )
-    return keras.Model({"z": z, "previous": previous}, parameters, name="sketch_decoder")
+    lstm = ConditionedLSTM(rows.shape[-1], units, layer_norm, recurrent_dropout, seeds.draw(), name="lstm")
+    outputs = lstm(rows, looked, hidden, cell)
+    if output_units:
+        of_steps, of_latent = (
+            layers.Dense(output_units, use_bias=use_bias, kernel_initializer=seeds.he_normal(), name=name)
+            for name, use_bias in (("output_of_steps", True), ("output_of_latent", False))
+        )
+        outputs = _with_hidden_layer(of_steps, of_latent, outputs, rows[..., _ROW:], looked)
+    parameters = layers.Dense(PEN_STATES + 6 * mixtures, kernel_initializer=seeds.glorot_uniform(), name="parameters")
+    return keras.Model(inputs, parameters(outputs), name="sketch_decoder")
 
 
 def build_start(decoder: keras.Model) -> keras.Model:
-    """Return the decoder's beginning, sharing its weights: `z` -> `hidden` and `cell`, `[batch, units]` each."""
-    z = keras.Input(decoder.input["z"].shape[1:], name="z")
-    looked = _look(decoder, z)
-    hidden, cell = (decoder.get_layer(name)(looked) for name in _STARTS)
-    return keras.Model({"z": z}, {"hidden": hidden, "cell": cell}, name="sketch_start")
+    """Return the decoder's beginning, sharing its weights.
+
+    From `z`, and `ink` if the decoder sees it, it makes the states of the first step: `hidden` and `cell`
+    `[batch, units]`, and for a decoder that sees `position` `[batch, 2]` and `canvas`, which steps do not change.
+    """
+    inputs = {name: keras.Input(given.shape[1:], name=name) for name, given in decoder.input.items()}
+    del inputs["previous"]
+    looked = _look(decoder, inputs["z"])
+    outputs = {name: decoder.get_layer(f"start_{name}")(looked) for name in ("hidden", "cell")}
+    if "ink" in inputs:
+        outputs["canvas"] = _to_canvas(inputs["ink"])
+        outputs["position"] = ops.zeros_like(inputs["z"][:, :2])
+    return keras.Model(inputs, outputs, name="sketch_start")
 
 
 def build_step(decoder: keras.Model) -> keras.Model:
     """Return one step of the decoder, sharing its weights.
 
-    Its inputs are `z` `[batch, latent]`, `previous` `[batch, 5]`, `hidden` and `cell` `[batch, units]`; its outputs
-    `parameters` `[batch, 3 + 6 * mixtures]` and the next `hidden` and `cell`.
+    Its inputs are `z` `[batch, latent]`, `previous` `[batch, 5]` and the states that `build_start` says; its outputs
+    `parameters` `[batch, 3 + 6 * mixtures]` and the next states, but for what does not change.
     """
-    lstm = decoder.get_layer("lstm")
-    inputs = {
-        "z": keras.Input(decoder.input["z"].shape[1:], name="z"),
-        "previous": keras.Input((_ROW,), name="previous"),
-        "hidden": keras.Input((lstm.units,), name="hidden"),
-        "cell": keras.Input((lstm.units,), name="cell"),
-    }
-    hidden, cell = lstm.step(inputs["previous"], _look(decoder, inputs["z"]), inputs["hidden"], inputs["cell"])
-    outputs = {"parameters": decoder.get_layer("parameters")(hidden), "hidden": hidden, "cell": cell}
+    lstm, named = decoder.get_layer("lstm"), {layer.name: layer for layer in decoder.layers}
+    shapes = {"z": decoder.input["z"].shape[1:], "previous": (_ROW,), "hidden": (lstm.units,), "cell": (lstm.units,)}
+    if "ink" in decoder.input:
+        shapes |= {"position": (2,), "canvas": (CANVAS, CANVAS)}
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+    looked, rows, outputs = _look(decoder, inputs["z"]), inputs["previous"][:, None], {}
+    if "ink" in decoder.input:
+        position = inputs["position"] + inputs["previous"][:, :2]
+        rows = _with_glimpses(named["glimpse"], named["see"], rows, inputs["canvas"], position[:, None])
+        outputs["position"] = position
+    hidden, cell = lstm.step(rows[:, 0], looked, inputs["hidden"], inputs["cell"])
+    shown = hidden
+    if "output_of_steps" in named:
+        of_steps, of_latent = named["output_of_steps"], named["output_of_latent"]
+        shown = _with_hidden_layer(of_steps, of_latent, hidden[:, None], rows[..., _ROW:], looked)[:, 0]
+    outputs |= {"parameters": named["parameters"](shown), "hidden": hidden, "cell": cell}
     return keras.Model(inputs, outputs, name="sketch_step")
 
 
@@ -106,6 +139,29 @@ def _look(decoder: keras.Model, z: Any) -> Any:
         if layer.name in _LOOKS:
             z = layer(z)
     return z
+
+
+def _to_canvas(ink: Any) -> Any:
+    """Return what is looked at of images `[batch, 64, 64, 1]`: `[batch, CANVAS, CANVAS]`."""
+    return ops.squeeze(ops.average_pool(ink, IMAGE_SIZE // CANVAS), axis=-1)
+
+
+def _positions(previous: Any) -> Any:
+    """Return where the pen is before each step, `[batch, t, 2]`, counted from where it starts."""
+    return ops.cumsum(previous[..., :2], axis=1)
+
+
+def _with_glimpses(glimpse: layers.Layer, see: layers.Layer, previous: Any, canvas: Any, positions: Any) -> Any:
+    """Return rows `[batch, t, 5]` with their positions and what is seen there: `[batch, t, 7 + glimpse_units]`."""
+    rows = ops.concatenate([previous, _POSITION_SCALE * positions], axis=-1)
+    return ops.concatenate([rows, see(ops.concatenate([rows, glimpse(canvas, positions)], axis=-1))], axis=-1)
+
+
+def _with_hidden_layer(of_steps: layers.Layer, of_latent: layers.Layer, outputs: Any, seen: Any, looked: Any) -> Any:
+    """Return outputs `[batch, t, units]` and beside them a hidden layer over them, what was seen, if any, and z."""
+    known = ops.concatenate([outputs, seen], axis=-1) if seen.shape[-1] else outputs
+    hidden = of_steps(known) + of_latent(looked)[:, None]
+    return ops.concatenate([outputs, ops.relu(hidden)], axis=-1)
 
 
 def previous_rows(rows: Any, ops: ModuleType = np) -> Any:

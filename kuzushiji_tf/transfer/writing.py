@@ -37,7 +37,7 @@ def generate(
     """Write one drawing for each latent vector.
 
     Args:
-        start, step: the models of `sketch.build_start` and `sketch.build_step`, or `serve` of their SavedModels.
+        start, step: the models of `sketch.build_start` and `sketch.build_step`, or a chain's; `start` is given z alone.
         z: float32 `[n, latent]`.
         noise: of `draw_noise`, at least `[n, longest, 4]`.
         temperature: 1 samples what the decoder predicts, less is more certain, 0 takes the likeliest row each time.
@@ -105,16 +105,16 @@ def _write(start: Network, step: Network, z: np.ndarray, noise: np.ndarray, temp
     rows = np.tile(np.float32(END), (count, longest + 1, 1))
     writing = np.arange(count)  # the drawings that have not ended; no work is done for the others
     previous = np.tile(np.float32(START), (count, 1))
-    state = _call(start, {"z": z})
+    state = _call(start, {"z": z})  # of the drawings that have not ended; some of it no step changes
     for place in range(longest):
         outputs = _call(step, {"z": z[writing], "previous": previous, **state})
         previous = sample_rows(outputs.pop("parameters"), noise[writing, place], temperature)
         going = previous[:, -1] == 0
         writing, previous = writing[going], previous[going]
+        state = {name: value[going] for name, value in (state | outputs).items()}
         if not len(writing):
             break
         rows[writing, place] = previous
-        state = {name: value[going] for name, value in outputs.items()}
     return rows
 
 

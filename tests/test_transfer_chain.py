@@ -75,7 +75,7 @@ def test_drawings_are_written_with_the_ink_in_sight_only_where_that_was_learned(
     z = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
     given = by_keras.given_at_start(z)
     np.testing.assert_array_equal(given["ink"][..., 0], by_keras.decode_new(z))
-    assert set(by_keras.start({"z": z})) == {"hidden", "cell", "canvas", "position"}
+    assert set(by_keras.start({"z": z})) == {"hidden", "cell", "position", "pen", "drawn", "canvas"}
     published = replace(QUICK, sketch=replace(QUICK.sketch, glimpse_units=0))
     blind = load_chain(write_chain(tmp_path / "blind", config=published).path)
     assert set(blind.given_at_start(z)) == {"z"} and set(blind.start({"z": z})) == {"hidden", "cell"}

@@ -54,7 +54,8 @@ def test_every_file_has_named_inputs_and_outputs_of_one_row(exported_chain):
         assert (decoder.inputs, decoder.outputs) == ({"z": (4,)}, {"ink": (64, 64, 1)})
     assert (shapes["mdn"].inputs, shapes["mdn"].outputs) == ({"z": (4,)}, {"parameters": (18,)})
     start, step = shapes["sketch_start"], shapes["sketch_step"]
-    state, canvas = {"hidden": (16,), "cell": (16,), "position": (2,)}, {"canvas": (32, 32)}
+    state, canvas = {"hidden": (16,), "cell": (16,), "position": (2,), "pen": (1,)}, {"canvas": (32, 32)}
+    state["drawn"] = (32, 32)
     assert (start.inputs, start.outputs) == ({"z": (4,), "ink": (64, 64, 1)}, state | canvas)
     assert step.inputs == {"z": (4,), "previous": (5,), **state, **canvas}
     assert step.outputs == {"parameters": (15,), **state}

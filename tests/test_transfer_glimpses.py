@@ -1,4 +1,4 @@
-"""A decoder of drawings sees what is around its pen, and nothing from beyond the image's edge."""
+"""A decoder of drawings sees the ink around its pen, and which of it is not drawn yet, and nothing beyond the edge."""
 
 import keras
 import numpy as np
@@ -8,7 +8,11 @@ from scipy.ndimage import map_coordinates
 from kuzushiji_tf.transfer.glimpses import CANVAS, SEEN, WINDOWS, Glimpse
 
 SCALE = 0.1
-POSITIONS = np.float32([[[0, 0], [1.3, -2.1]], [[-4.9, 0.4], [3, 5.2]]])  # two drawings, two steps each
+# Two drawings of three steps: to a point with the pen lifted, down to another, and on with the pen lifted.
+POSITIONS = np.float32([[[0, 0], [1.3, -2.1], [2, 2]], [[-4.9, 0.4], [3, 4.2], [0, 0]]])
+OFFSETS = np.diff(POSITIONS, axis=1, prepend=0).astype(np.float32)
+PEN = np.float32([[0, 1, 0]] * 2)
+NOTHING = np.zeros((2, CANVAS, CANVAS), np.float32)
 
 
 @pytest.fixture
@@ -16,55 +20,106 @@ def canvas():
     return np.random.default_rng(0).random((2, CANVAS, CANVAS)).astype(np.float32)
 
 
-def windows(canvas, positions=POSITIONS):
-    """Return each window of each step, `[batch, t, points, points]`."""
-    seen = np.asarray(Glimpse(SCALE)(canvas, positions))
-    assert seen.shape == (*positions.shape[:2], SEEN)
-    sizes = [points**2 for points, _ in WINDOWS]
-    parts = np.split(seen, np.cumsum(sizes)[:-1], axis=-1)
-    return [part.reshape(*positions.shape[:2], *[points] * 2) for part, (points, _) in zip(parts, WINDOWS, strict=True)]
+def look(canvas, drawn=NOTHING, offsets=OFFSETS, positions=POSITIONS, pen=PEN):
+    """Return each window of each step, `[batch, t, points, points]`, and what is drawn in the end."""
+    seen, drawn = (np.asarray(part) for part in Glimpse(SCALE)(canvas, drawn, offsets, positions, pen))
+    assert seen.shape == (*positions.shape[:2], SEEN) and drawn.shape == canvas.shape
+    sizes = [points for points, _ in (*WINDOWS, *WINDOWS)]
+    parts = np.split(seen, np.cumsum(np.square(sizes))[:-1], axis=-1)
+    return [part.reshape(*positions.shape[:2], size, size) for part, size in zip(parts, sizes, strict=True)], drawn
 
 
-def written_out(canvas, position, points, spacing):
+def pixels_of(positions):
+    return (0.5 + SCALE * positions) * CANVAS - 0.5
+
+
+def window(canvas, position, points, spacing):
     """Return one window: each of its points is a mean of the pixels around it, weighted by a triangle."""
     found = np.zeros((points, points))
-    center = (0.5 + SCALE * position) * CANVAS - 0.5
     for row in range(points):
         for column in range(points):
-            x, y = center + spacing * (np.array([column, row]) - points // 2)
+            x, y = pixels_of(position) + spacing * (np.array([column, row]) - points // 2)
             along, across = (np.maximum(1 - np.abs(np.arange(CANVAS) - at) / spacing, 0) / spacing for at in (x, y))
             found[row, column] = across @ canvas @ along
     return found
 
 
-def test_every_window_agrees_with_the_sums_written_out(canvas):
-    for found, window in zip(windows(canvas), WINDOWS, strict=True):
-        for drawing in range(2):
-            for step in range(2):
-                expected = written_out(canvas[drawing], POSITIONS[drawing, step], *window)
-                np.testing.assert_allclose(found[drawing, step], expected, atol=1e-5)
+def line(end, offset):
+    """Return the ink of one line: eight stamps from its end back towards its beginning, each a pyramid."""
+    end, offset = pixels_of(end), SCALE * CANVAS * offset
+    ink = np.zeros((CANVAS, CANVAS))
+    for stamp in range(8):
+        along, across = (np.maximum(1 - np.abs(np.arange(CANVAS) - at) / 2, 0) for at in end - stamp / 8 * offset)
+        ink += np.outer(across, along)
+    return np.minimum(ink, 1)
+
+
+def test_what_is_seen_and_drawn_agrees_with_the_sums_written_out(canvas):
+    found, in_the_end = look(canvas)
+    for drawing in range(2):
+        drawn = np.zeros((CANVAS, CANVAS))
+        for step in range(3):
+            offset = OFFSETS[drawing, step] * (PEN[drawing, step] == 1)
+            drawn = np.minimum(drawn + line(POSITIONS[drawing, step], offset), 1)
+            images = [canvas[drawing]] * 2 + [canvas[drawing] * (1 - drawn)] * 2
+            for part, image, shape in zip(found, images, (*WINDOWS, *WINDOWS), strict=True):
+                expected = window(image, POSITIONS[drawing, step], *shape)
+                np.testing.assert_allclose(part[drawing, step], expected, atol=1e-5)
+        np.testing.assert_allclose(in_the_end[drawing], drawn, atol=1e-5)
 
 
 def test_points_a_pixel_apart_are_interpolated_bilinearly(canvas):
     points, spacing = WINDOWS[0]
     assert spacing == 1
-    x, y = (0.5 + SCALE * POSITIONS[0, 1]) * CANVAS - 0.5
+    x, y = pixels_of(POSITIONS[0, 1])
     apart = np.arange(points) - points // 2
     expected = map_coordinates(canvas[0], np.meshgrid(y + apart, x + apart, indexing="ij"), order=1)
-    np.testing.assert_allclose(windows(canvas)[0][0, 1], expected, atol=1e-5)
+    np.testing.assert_allclose(look(canvas)[0][0][0, 1], expected, atol=1e-5)
 
 
 def test_nothing_is_seen_from_beyond_the_edge(canvas):
-    outside = np.full((2, 1, 2), 20, np.float32)
-    assert not any(window.any() for window in windows(canvas, outside))
-    corner = np.full((2, 1, 2), 5, np.float32)  # the lower right one
-    for window in windows(canvas, corner):
-        half = window.shape[-1] // 2
-        assert window[..., :half, :half].all() and not window[..., half + 1 :, :].any()
-        assert not window[..., :, half + 1 :].any()
+    def seen_from(place):
+        positions = np.full((2, 1, 2), place, np.float32)
+        return look(canvas, offsets=positions, positions=positions, pen=np.zeros((2, 1), np.float32))[0]
+
+    assert not any(part.any() for part in seen_from(20))
+    for part in seen_from(5)[: len(WINDOWS)]:  # the lower right corner
+        half = part.shape[-1] // 2
+        assert part[..., :half, :half].all() and not part[..., half + 1 :, :].any()
+        assert not part[..., :, half + 1 :].any()
+
+
+def test_ink_under_the_pens_way_is_drawn_and_other_ink_is_left():
+    canvas = np.ones((2, CANVAS, CANVAS), np.float32)
+    _, drawn = look(canvas)
+    for ink, positions in zip(drawn, POSITIONS, strict=True):
+        x, y = np.transpose([pixels_of(positions[0] + share * (positions[1] - positions[0])) for share in (0, 0.5, 1)])
+        assert map_coordinates(ink, [y, x], order=1, mode="nearest").min() > 0.6
+        x, y = pixels_of((positions[1] + positions[2]) / 2)  # where the pen was lifted
+        assert map_coordinates(ink, [[y], [x]], order=1)[0] == 0
+
+
+def test_before_the_first_point_nothing_is_drawn(canvas):
+    seen, drawn = look(canvas, pen=np.full((2, 3), -1, np.float32))
+    assert not drawn.any()
+    for all_ink, left in zip(seen[:2], seen[2:], strict=True):
+        np.testing.assert_array_equal(all_ink, left)
+
+
+def test_steps_one_by_one_see_and_draw_what_all_at_once_do(canvas):
+    together, in_the_end = look(canvas)
+    drawn = NOTHING
+    for step in range(3):
+        now = slice(step, step + 1)
+        seen, drawn = look(canvas, drawn, OFFSETS[:, now], POSITIONS[:, now], PEN[:, now])
+        for part, expected in zip(seen, together, strict=True):
+            np.testing.assert_allclose(part, expected[:, now], atol=1e-6)
+    np.testing.assert_allclose(drawn, in_the_end, atol=1e-6)
 
 
 def test_a_layer_that_was_stored_sees_the_same(canvas):
     layer = Glimpse(SCALE)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert np.array_equal(again(canvas, POSITIONS), layer(canvas, POSITIONS))
+    inputs = canvas, NOTHING, OFFSETS, POSITIONS, PEN
+    for one, other in zip(again(*inputs), layer(*inputs), strict=True):
+        assert np.array_equal(one, other)

@@ -219,7 +219,11 @@ def written_out(decoder, inputs, layer_norm):
         canvas = inputs["ink"].reshape(len(z), 32, 2, 32, 2).mean(axis=(2, 4))
         rows = np.concatenate([rows, 0.3 * positions], axis=-1)
         kernel, bias = (weight.numpy() for weight in decoder.get_layer("see").weights)
-        shown = np.concatenate([rows, Glimpse(decoder.get_layer("glimpse").scale)(canvas, positions)], axis=-1)
+        # The pen is nowhere before the first point, comes to it lifted, and is then as the row before says.
+        pen = np.concatenate([np.tile(np.float32([-1, 0]), (len(z), 1)), rows[:, 1:-1, 2]], axis=1)
+        glimpse = Glimpse(decoder.get_layer("glimpse").scale)
+        seen, _ = glimpse(canvas, np.zeros_like(canvas), rows[..., :2], positions, pen)
+        shown = np.concatenate([rows, seen], axis=-1)
         rows = np.concatenate([rows, np.maximum(shown @ kernel + bias, 0)], axis=-1)
     outputs = []
     for step in range(rows.shape[1]):

@@ -70,7 +70,9 @@ def build_decoder(
     if glimpse_units:
         inputs["ink"] = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="ink")
         see = layers.Dense(glimpse_units, activation="relu", kernel_initializer=seeds.he_normal(), name="see")
-        rows = _with_glimpses(Glimpse(scale, name="glimpse"), see, rows, _to_canvas(inputs["ink"]), _positions(rows))
+        canvas = _to_canvas(inputs["ink"])
+        sight = canvas, ops.zeros_like(canvas), rows[..., :2], ops.cumsum(rows[..., :2], axis=1), _pen(rows)
+        rows, _ = _with_glimpses(Glimpse(scale, name="glimpse"), see, rows, *sight)
     hidden, cell = (
         layers.Dense(
             units,
@@ -96,7 +98,8 @@ def build_start(decoder: keras.Model) -> keras.Model:
     """Return the decoder's beginning, sharing its weights.
 
     From `z`, and `ink` if the decoder sees it, it makes the states of the first step: `hidden` and `cell`
-    `[batch, units]`, and for a decoder that sees `position` `[batch, 2]` and `canvas`, which steps do not change.
+    `[batch, units]`, and for a decoder that sees `position` `[batch, 2]`, `pen` `[batch, 1]`, `drawn` and `canvas`,
+    which steps do not change, `[batch, CANVAS, CANVAS]`.
     """
     inputs = {name: keras.Input(given.shape[1:], name=name) for name, given in decoder.input.items()}
     del inputs["previous"]
@@ -104,7 +107,9 @@ def build_start(decoder: keras.Model) -> keras.Model:
     outputs = {name: decoder.get_layer(f"start_{name}")(looked) for name in ("hidden", "cell")}
     if "ink" in inputs:
         outputs["canvas"] = _to_canvas(inputs["ink"])
+        outputs["drawn"] = ops.zeros_like(outputs["canvas"])
         outputs["position"] = ops.zeros_like(inputs["z"][:, :2])
+        outputs["pen"] = ops.zeros_like(inputs["z"][:, :1]) - 1
     return keras.Model(inputs, outputs, name="sketch_start")
 
 
@@ -117,13 +122,16 @@ def build_step(decoder: keras.Model) -> keras.Model:
     lstm, named = decoder.get_layer("lstm"), {layer.name: layer for layer in decoder.layers}
     shapes = {"z": decoder.input["z"].shape[1:], "previous": (_ROW,), "hidden": (lstm.units,), "cell": (lstm.units,)}
     if "ink" in decoder.input:
-        shapes |= {"position": (2,), "canvas": (CANVAS, CANVAS)}
+        shapes |= {"position": (2,), "pen": (1,), "drawn": (CANVAS, CANVAS), "canvas": (CANVAS, CANVAS)}
     inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
     looked, rows, outputs = _look(decoder, inputs["z"]), inputs["previous"][:, None], {}
     if "ink" in decoder.input:
         position = inputs["position"] + inputs["previous"][:, :2]
-        rows = _with_glimpses(named["glimpse"], named["see"], rows, inputs["canvas"], position[:, None])
-        outputs["position"] = position
+        sight = inputs["canvas"], inputs["drawn"], rows[..., :2], position[:, None], inputs["pen"]
+        rows, drawn = _with_glimpses(named["glimpse"], named["see"], rows, *sight)
+        # Before the first point, after which it counts, the pen is nowhere.
+        pen = ops.minimum(inputs["pen"] + 1, 1.0) * inputs["previous"][:, 2:3]
+        outputs |= {"position": position, "pen": pen, "drawn": drawn}
     hidden, cell = lstm.step(rows[:, 0], looked, inputs["hidden"], inputs["cell"])
     shown = hidden
     if "output_of_steps" in named:
@@ -146,15 +154,22 @@ def _to_canvas(ink: Any) -> Any:
     return ops.squeeze(ops.average_pool(ink, IMAGE_SIZE // CANVAS), axis=-1)
 
 
-def _positions(previous: Any) -> Any:
-    """Return where the pen is before each step, `[batch, t, 2]`, counted from where it starts."""
-    return ops.cumsum(previous[..., :2], axis=1)
+def _pen(previous: Any) -> Any:
+    """Return what a pen did on its way to each of the rows before a drawing's, as `Glimpse` takes it: `[batch, t]`."""
+    was_down = ops.pad(previous[:, :-1, 2], ((0, 0), (1, 0)))
+    # The first row stands before the first point, to which nothing is drawn.
+    places = ops.cumsum(ops.ones_like(was_down), axis=1)
+    return was_down - ops.cast(places < 3, "float32")
 
 
-def _with_glimpses(glimpse: layers.Layer, see: layers.Layer, previous: Any, canvas: Any, positions: Any) -> Any:
-    """Return rows `[batch, t, 5]` with their positions and what is seen there: `[batch, t, 7 + glimpse_units]`."""
-    rows = ops.concatenate([previous, _POSITION_SCALE * positions], axis=-1)
-    return ops.concatenate([rows, see(ops.concatenate([rows, glimpse(canvas, positions)], axis=-1))], axis=-1)
+def _with_glimpses(glimpse: layers.Layer, see: layers.Layer, previous: Any, *sight: Any) -> tuple[Any, Any]:
+    """Return rows `[batch, t, 5]` with their positions and what is seen there, `[batch, t, 7 + glimpse_units]`.
+
+    Also what is drawn in the end, as `Glimpse` returns it, which takes `sight`.
+    """
+    seen, drawn = glimpse(*sight)
+    rows = ops.concatenate([previous, _POSITION_SCALE * sight[3]], axis=-1)
+    return ops.concatenate([rows, see(ops.concatenate([rows, seen], axis=-1))], axis=-1), drawn
 
 
 def _with_hidden_layer(of_steps: layers.Layer, of_latent: layers.Layer, outputs: Any, seen: Any, looked: Any) -> Any:

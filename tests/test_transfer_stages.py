@@ -424,13 +424,18 @@ def test_drawings_look_at_kuzushiji_of_their_own_character_or_else_at_their_own_
             assert training is False
             return tf.concat([tf.zeros_like(z[:, :1]), z, tf.fill(z.shape, -100.0)], axis=1)
 
-    latents = DrawingLatents(Echo(), old, partners, new)
-    places = tf.constant([0, 1, 2, 3, 4] * 40, tf.int64)
-    found = latents.draw(places, tf.constant([1, 2], tf.int64)).numpy().mean(axis=1)
-    for place in range(5):
-        shown = set(np.round(found[place::5]).astype(int))
-        own = np.flatnonzero(partners == place)
-        assert shown == ({100 * (1 + place) + image for image in own} if len(own) else {-1 - place})
+    def shown(encoded_share):
+        """Return, for each character, what 40 of its drawings look at."""
+        latents = DrawingLatents(Echo(), old, partners, new, encoded_share=encoded_share)
+        places = tf.constant([0, 1, 2, 3, 4] * 40, tf.int64)
+        found = np.round(latents.draw(places, tf.constant([1, 2], tf.int64)).numpy().mean(axis=1)).astype(int)
+        return [found[place::5].tolist() for place in range(5)]
+
+    for place, (published, mixed) in enumerate(zip(shown(0.0), shown(0.5), strict=True)):
+        kuzushiji = {100 * (1 + place) + image for image in np.flatnonzero(partners == place)}
+        assert set(published) == (kuzushiji or {-1 - place})
+        assert set(mixed) == kuzushiji | {-1 - place}
+        assert not kuzushiji or 10 <= mixed.count(-1 - place) <= 30
 
 
 def test_what_the_mdn_samples_for_drawings_strays_less_at_a_lower_temperature():

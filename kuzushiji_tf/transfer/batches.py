@@ -60,8 +60,8 @@ def latent_batches(old: np.ndarray, new: np.ndarray, partners: np.ndarray, plan:
 class DrawingLatents:
     """The latent vectors that drawings are trained with (arXiv 1812.01718, algorithm 1).
 
-    Of a character that has kuzushiji images: what the MDN samples for one of them, chosen at random. Of any other: a
-    sample from the posterior of its modern image.
+    Of a character that has kuzushiji images: what the MDN samples for one of them, chosen at random. Of any other, and
+    of some of these too if asked: a sample from the posterior of its modern image.
 
     Args:
         mdn: the trained network, its weights on the processor, where batches are made.
@@ -69,14 +69,23 @@ class DrawingLatents:
         partners: the place of each one's modern character, int64 `[n]`.
         new: posteriors of the modern images, float32 `[m, 2 * latent]`.
         temperature: at which the MDN is sampled; 1 as published, less gives more often what is of the right character.
+        encoded_share: chance of a character that has kuzushiji images to be written from its modern image all the same;
+            0 as published.
     """
 
     def __init__(
-        self, mdn: keras.Model, old: np.ndarray, partners: np.ndarray, new: np.ndarray, temperature: float = 1.0
+        self,
+        mdn: keras.Model,
+        old: np.ndarray,
+        partners: np.ndarray,
+        new: np.ndarray,
+        temperature: float = 1.0,
+        encoded_share: float = 0.0,
     ):
         order = np.argsort(partners, kind="stable")
         counts = np.bincount(partners, minlength=len(new))
-        self._mdn, self._latent, self._temperature = mdn, new.shape[1] // 2, temperature
+        self._mdn, self._latent = mdn, new.shape[1] // 2
+        self._temperature, self._encoded_share = temperature, encoded_share
         self._old, self._new = tf.constant(old[order]), tf.constant(new)
         self._counts, self._firsts = tf.constant(counts), tf.constant(np.cumsum(counts) - counts)
 
@@ -88,7 +97,7 @@ class DrawingLatents:
             seed: of all that is drawn for them, int64 `[2]`.
         """
         batch = places.shape[0]
-        uniforms = tf.random.stateless_uniform((batch, 2), seed)
+        uniforms = tf.random.stateless_uniform((batch, 3), seed)
         normals = tf.random.stateless_normal(
             (batch, 2 * self._latent), tf.random.experimental.stateless_fold_in(seed, 1)
         )
@@ -100,7 +109,8 @@ class DrawingLatents:
         z_old = sample_posterior(tf.gather(self._old, image), for_old, ops)
         mixed = sample(self._mdn(z_old, training=False), uniforms[:, 1], for_new, self._temperature, ops)
         encoded = sample_posterior(tf.gather(self._new, places), for_new, ops)
-        return tf.where(counts[:, None] > 0, mixed, encoded)
+        from_mdn = (counts > 0) & (uniforms[:, 2] >= self._encoded_share)
+        return tf.where(from_mdn[:, None], mixed, encoded)
 
 
 def drawing_batches(

@@ -71,6 +71,7 @@ class Sketch:
     layer_norm: bool = True
     recurrent_dropout: float = 0.1
     temperature: float = 1.0  # at which the MDN is sampled for the z of a drawing
+    encoded_share: float = 0.0  # chance of a z of the modern image where kuzushiji are known; 0 as published
     scaling: float = 0.15  # a drawing's width and height are each multiplied by 1 - scaling to 1 + scaling
     jitter: float = 0.0  # standard deviation of what is added to the points, in that of the offsets
     batch_size: int = 100
@@ -85,7 +86,7 @@ class Sketch:
         require(NOT_NEGATIVE, self, ("epsilon", "minimum_rate", "temperature", "jitter"), "sketch.")
         require(NOT_NEGATIVE, self, ("latent_units", "glimpse_units", "output_units"), "sketch.")
         require(AT_LEAST_ONE, self, ("longest", "units", "mixtures", "batch_size", "epochs"), "sketch.")
-        require(BELOW_ONE, self, ("recurrent_dropout", "scaling"), "sketch.")
+        require(BELOW_ONE, self, ("recurrent_dropout", "scaling", "encoded_share"), "sketch.")
         require(POSITIVE, self, ("learning_rate", "decay", "clip"), "sketch.")
         if self.decay > 1 or self.minimum_rate > self.learning_rate:
             raise UserError(

@@ -175,7 +175,7 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     )
     model = compile_sketch(sketch, knobs.learning_rate, knobs.minimum_rate, knobs.decay, knobs.clip, config.jit)
     plan = EpochPlan(len(kept), knobs.batch_size, next(seeds))
-    latents = DrawingLatents(mdn, old, partners, new, knobs.temperature)
+    latents = DrawingLatents(mdn, old, partners, new, knobs.temperature, knobs.encoded_share)
     z_held_out = draw_from(new[others[kept_others]], next(seeds))
     inputs = {"z": z_held_out, "previous": previous_rows(held_out.rows)}
     if knobs.glimpse_units:

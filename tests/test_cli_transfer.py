@@ -14,10 +14,10 @@ from kuzushiji_tf.cli.transfer import _chain_of as chain_of
 from kuzushiji_tf.config import load_recipe
 from kuzushiji_tf.transfer.config import STAGES, TransferConfig
 from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain
-from tests.transfer_data import QUICK, use_small_data
+from tests.transfer_data import PUBLISHED_DECODER, QUICK, use_small_data
 
 ROOT = Path(__file__).parents[1]
-ONCE = replace(QUICK, vae=replace(QUICK.vae, epochs_new=1))
+ONCE = replace(PUBLISHED_DECODER, vae=replace(QUICK.vae, epochs_new=1))
 RECIPE = """
 latent = 4
 [vae]
@@ -38,9 +38,6 @@ epochs = 3
 epsilon = 3
 longest = 40
 units = 16
-latent_units = 8
-glimpse_units = 6
-output_units = 8
 mixtures = 2
 batch_size = 10
 learning_rate = 0.01

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.transfer.chain import CARD, EVALUATION, FILES, digests_of, load_chain
 from kuzushiji_tf.transfer.gaussians import split_posterior
 from tests.toy_chains import CHARACTERS, write_chain
-from tests.transfer_data import QUICK
+from tests.transfer_data import PUBLISHED_DECODER, QUICK
 
 pytest_plugins = ["tests.untrained_chain"]
 
@@ -76,8 +75,7 @@ def test_drawings_are_written_with_the_ink_in_sight_only_where_that_was_learned(
     given = by_keras.given_at_start(z)
     np.testing.assert_array_equal(given["ink"][..., 0], by_keras.decode_new(z))
     assert set(by_keras.start({"z": z})) == {"hidden", "cell", "position", "pen", "drawn", "canvas"}
-    published = replace(QUICK, sketch=replace(QUICK.sketch, glimpse_units=0))
-    blind = load_chain(write_chain(tmp_path / "blind", config=published).path)
+    blind = load_chain(write_chain(tmp_path / "blind", config=PUBLISHED_DECODER).path)
     assert set(blind.given_at_start(z)) == {"z"} and set(blind.start({"z": z})) == {"hidden", "cell"}
     assert not blind.settings.sees_ink and by_keras.settings.sees_ink
 

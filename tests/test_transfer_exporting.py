@@ -15,8 +15,10 @@ from kuzushiji_tf.transfer import exporting
 from kuzushiji_tf.transfer.chain import CARD, FILES, digests_of, load_chain
 from kuzushiji_tf.transfer.exporting import FLOAT16_BOUND, check_output, compare, export_chain
 from kuzushiji_tf.transfer.gaussians import log_density, mode, split_posterior
+from kuzushiji_tf.transfer.generation import transfer
 from kuzushiji_tf.transfer.writing import draw_noise, generate
-from tests.toy_chains import modern_recogniser
+from tests.toy_chains import modern_recogniser, write_chain
+from tests.transfer_data import PUBLISHED_DECODER
 
 pytest_plugins = ["tests.untrained_chain"]
 
@@ -79,7 +81,7 @@ def test_the_saved_model_draws_and_writes_as_the_chain_does(exported_chain, untr
         return lambda inputs: loaded.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
 
     def start(inputs):
-        return served("sketch_start")(chain.given_at_start(inputs["z"]))
+        return served("sketch_start")(inputs | served("decoder_new")(inputs))
 
     noise = draw_noise(0, 3, 10)
     ours, theirs = (
@@ -88,6 +90,19 @@ def test_the_saved_model_draws_and_writes_as_the_chain_does(exported_chain, untr
     )
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_chain_with_the_published_decoder_is_exported_too(scoring_data, few_characters, tmp_path):
+    blind = write_chain(tmp_path / "chain", config=PUBLISHED_DECODER)
+    card = export_chain(blind, tmp_path / "exported", scoring_data, modern_recogniser())
+    assert card["settings"]["sees_ink"] is False
+    signatures = tf.saved_model.load(tmp_path / "exported/saved_model").signatures
+    assert set(signatures["sketch_start"].structured_input_signature[1]) == {"z"}
+    images = scoring_data.sides["seen"].images[:2]
+    ours, theirs = (transfer(load_chain(path), images, 1, 0.0, 0) for path in (blind.path, tmp_path / "exported"))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one.pixels, other.pixels, atol=3)
+        assert len(one.drawings[0]) == len(other.drawings[0])
 
 
 def test_the_stored_places_are_those_of_the_exported_encoder(exported_chain):

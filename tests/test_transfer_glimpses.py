@@ -68,9 +68,12 @@ def test_what_is_seen_and_drawn_agrees_with_the_sums_written_out(canvas):
         np.testing.assert_allclose(in_the_end[drawing], drawn, atol=1e-5)
 
 
+def test_the_windows_are_those_that_decoders_were_trained_with():
+    assert (CANVAS, WINDOWS, SEEN) == (32, ((9, 1.0), (9, 4.0)), 324)
+
+
 def test_points_a_pixel_apart_are_interpolated_bilinearly(canvas):
-    points, spacing = WINDOWS[0]
-    assert spacing == 1
+    points, _ = WINDOWS[0]
     x, y = pixels_of(POSITIONS[0, 1])
     apart = np.arange(points) - points // 2
     expected = map_coordinates(canvas[0], np.meshgrid(y + apart, x + apart, indexing="ij"), order=1)

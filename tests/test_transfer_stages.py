@@ -24,7 +24,7 @@ from kuzushiji_tf.transfer.stages import train_stages
 from kuzushiji_tf.transfer.vae import build_decoder
 from kuzushiji_tf.transfer.workdirs import ChainFolder, standing_on
 from kuzushiji_tf.workdirs import find_last, locked
-from tests.transfer_data import KANJI, LACKING, MODERN_ONLY, QUICK, keys_of, use_small_data
+from tests.transfer_data import KANJI, LACKING, MODERN_ONLY, PUBLISHED_DECODER, QUICK, keys_of, use_small_data
 
 UNSEEN, VALIDATION = "三丙乳争事", "丘久乙"
 
@@ -124,6 +124,13 @@ def test_every_stage_learns_and_leaves_a_complete_folder(whole):
         assert list((chain.stage(name).tensorboard / "pictures").iterdir())
         assert "val_reconstruction_loss" in history(chain.stage(name))[0]
     assert set(chain.stage("sketch").description["predecessors"]) == {"vae-old", "vae-new", "mdn"}
+
+
+def test_the_published_decoder_learns_without_ink_in_sight(chain):
+    setup = setups.set_up("sketch", PUBLISHED_DECODER, chain, load_chain_data())
+    for batches in (setup.batches(0), setup.validation):
+        inputs, _ = next(iter(batches))
+        assert set(inputs) == {"z", "previous"} == set(setup.model.input)
 
 
 def test_stages_say_what_they_were_trained_on(whole):
@@ -401,11 +408,12 @@ def test_drawings_are_stretched_and_jittered_anew_and_their_padding_is_left_alon
 
 
 def test_drawings_are_given_the_ink_of_their_own_latent_vectors():
-    drawer = build_decoder(1 / 16, 4)
-    without, (ink, *others) = batch(make_batches("drawings"), 1), batch(make_batches("drawings", drawer=drawer), 1)
+    decoder = build_decoder(1 / 16, 4)
+    without = batch(make_batches("drawings"), 1)
+    ink, *others = batch(make_batches("drawings", image_decoder=decoder), 1)
     assert same(without, others)
     z = others[1]
-    np.testing.assert_allclose(ink, drawer(z), atol=1e-6)
+    np.testing.assert_allclose(ink, decoder(z), atol=1e-6)
     assert ink.std(axis=0).max() > 0
 
 

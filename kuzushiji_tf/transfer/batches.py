@@ -120,7 +120,7 @@ def drawing_batches(
     plan: EpochPlan,
     scaling: float = 0.0,
     jitter: float = 0.0,
-    drawer: keras.Model | None = None,
+    image_decoder: keras.Model | None = None,
 ) -> Batches:
     """Return batches ({z, previous}, rows) or ({z, previous, ink}, rows), as a Sketch-RNN decoder is trained on them.
 
@@ -134,8 +134,8 @@ def drawing_batches(
         latents: gives each its z, a new one in each pass.
         scaling: a drawing's width and height are each multiplied by a number from 1 - scaling to 1 + scaling.
         jitter: standard deviation of what is added to the points, in the unit of the table's offsets.
-        drawer: the decoder of modern images, its weights on the processor, for drawings that are written with the ink
-            of their z in sight; None: without it.
+        image_decoder: of modern images, its weights on the processor, for drawings that are written with the ink of
+            their z in sight; None: without it.
     """
     rows, lengths, place_of = tf.constant(table.rows), tf.constant(table.lengths), tf.constant(places)
 
@@ -144,8 +144,8 @@ def drawing_batches(
         varied = vary(tf.gather(rows, positions), seed)
         longest = tf.reduce_max(tf.gather(lengths, positions)) + 1  # with one end
         inputs = {"z": z, "previous": previous_rows(varied, ops)[:, : -(-longest // _LENGTHS) * _LENGTHS]}
-        if drawer:
-            inputs["ink"] = drawer(z, training=False)
+        if image_decoder is not None:
+            inputs["ink"] = image_decoder(z, training=False)
         return inputs, varied
 
     def vary(drawings: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -72,7 +72,9 @@ class Sketch:
     recurrent_dropout: float = 0.1
     temperature: float = 1.0  # at which the MDN is sampled for the z of a drawing
     encoded_share: float = 0.0  # chance of a z of the modern image where kuzushiji are known; 0 as published
-    scaling: float = 0.15  # a drawing's width and height are each multiplied by 1 - scaling to 1 + scaling
+    # A drawing's width and height are each multiplied by 1 - scaling to 1 + scaling; with glimpses it should lie on its
+    # ink, at 0.
+    scaling: float = 0.15
     jitter: float = 0.0  # standard deviation of what is added to the points, in that of the offsets
     batch_size: int = 100
     learning_rate: float = 1e-3  # of the first step

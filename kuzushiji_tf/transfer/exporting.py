@@ -45,6 +45,7 @@ FLOAT16_BOUND = 2e-2  # weights of 11 significant bits
 FLOAT32_BOUND = 1e-4  # another order of summation
 VERIFIED = 16  # images that the files are compared on
 
+_SAVED_PARTS = ("decoder_new", "sketch_start", "sketch_step")  # that are signatures of the SavedModel
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "kanjivg")
 
 
@@ -112,8 +113,8 @@ def write_saved_model(models: Mapping[str, keras.Model], latent: int, folder: Pa
 
     Its signatures: `pixels` takes `image`, float32 `[n, 64, 64, 1]`, 0..255, white ink on black, and `pixels_uint8` the
     same in uint8; both return `z_old` (the posterior's mean), `mixture` (the MDN's parameters), `z_new` (its mode) and
-    `ink` (the modern image decoded from that, 0..1). `sketch_start` and `sketch_step` are as `sketch.build_start` and
-    `sketch.build_step` say.
+    `ink` (the modern image decoded from that, 0..1). `decoder_new` decodes any other `z` to its `ink`. `sketch_start`
+    and `sketch_step` are as `sketch.build_start` and `sketch.build_step` say.
     """
 
     def pixels(image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -130,7 +131,7 @@ def write_saved_model(models: Mapping[str, keras.Model], latent: int, folder: Pa
     for name, dtype in (("pixels", tf.float32), ("pixels_uint8", tf.uint8)):
         shape = [None, IMAGE_SIZE, IMAGE_SIZE, 1]
         archive.add_endpoint(name, pixels, [tf.TensorSpec(shape, dtype, name="image")])
-    for name in ("sketch_start", "sketch_step"):
+    for name in _SAVED_PARTS:
         specs = {key: tf.TensorSpec(tensor.shape, tf.float32, name=key) for key, tensor in models[name].input.items()}
         archive.add_endpoint(name, partial(models[name], training=False), [specs])
     with native_notes_hidden():
@@ -209,7 +210,7 @@ def _verify_saved_model(folder: Path, chain: Chain, inputs: Mapping[str, dict[st
         ink = chain.decode_new(found["z_new"])[..., np.newaxis]
         expected = {"z_old": z_old, "mixture": mixture, "density": densest, "ink": ink}
         compared.append(compare(f"{SAVED_MODEL} ({name})", found, expected, FLOAT32_BOUND))
-    for name in ("sketch_start", "sketch_step"):
+    for name in _SAVED_PARTS:
         found, expected = served(name, inputs[name]), chain.networks[name](inputs[name])
         compared.append(compare(f"{SAVED_MODEL} ({name})", found, expected, FLOAT32_BOUND))
     return max(compared, key=lambda figures: figures["max_difference"])

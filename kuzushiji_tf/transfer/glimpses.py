@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from kuzushiji_tf.transfer.sequences import ORIGIN
 
+# What a decoder was trained with: another number here is another decoder.
 CANVAS = 32
 WINDOWS = ((9, 1.0), (9, 4.0))  # of each window: points on a side, and pixels from one to the next
 SEEN = 2 * sum(points**2 for points, _ in WINDOWS)

@@ -159,8 +159,8 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     new = _encode_modern(chain, data)
     old, partners = _encode_paired(chain, data, data.old)
     with tf.device("CPU:0"):  # where tf.data makes batches
-        mdn = keras.models.load_model(chain.stage("mdn").weights[0], compile=False)
-        drawer = keras.models.load_model(chain.stage("vae-new").weights[1], compile=False)
+        mdn = _load(chain, "mdn", 0)
+        image_decoder = _load(chain, "vae-new", 1) if knobs.glimpse_units else None
     sketch = build_sketch(
         knobs.units,
         knobs.mixtures,
@@ -178,8 +178,8 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     latents = DrawingLatents(mdn, old, partners, new, knobs.temperature, knobs.encoded_share)
     z_held_out = draw_from(new[others[kept_others]], next(seeds))
     inputs = {"z": z_held_out, "previous": previous_rows(held_out.rows)}
-    if knobs.glimpse_units:
-        inputs["ink"] = drawer.predict(z_held_out, verbose=0)
+    if image_decoder is not None:
+        inputs["ink"] = image_decoder(z_held_out, training=False).numpy()
 
     def save() -> dict[str, float]:
         save_for_use(model, model.optimizer, *folder.weights)
@@ -188,9 +188,7 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     return Setup(
         model,
         plan,
-        drawing_batches(
-            table, places[kept], latents, plan, knobs.scaling, knobs.jitter, drawer if knobs.glimpse_units else None
-        ),
+        drawing_batches(table, places[kept], latents, plan, knobs.scaling, knobs.jitter, image_decoder),
         tf.data.Dataset.from_tensor_slices((inputs, held_out.rows)).batch(knobs.batch_size),
         knobs.epochs,
         ("loss", "offset_loss", "pen_loss"),
@@ -207,18 +205,18 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
 
 def _encode_modern(chain: ChainFolder, data: ChainData) -> np.ndarray:
     """Return the posteriors of all modern images."""
-    return encode(_encoder(chain, "vae-new"), data.images, np.arange(len(data.images)))
+    return encode(_load(chain, "vae-new", 0), data.images, np.arange(len(data.images)))
 
 
 def _encode_paired(chain: ChainFolder, data: ChainData, dataset: CharacterDataset) -> tuple[np.ndarray, np.ndarray]:
     """Return the posteriors of those kuzushiji images that have a modern character, and the place of each one's."""
     partners = data.partners(dataset)
     rows = np.flatnonzero(partners >= 0)
-    return encode(_encoder(chain, "vae-old"), dataset.images, rows), partners[rows]
+    return encode(_load(chain, "vae-old", 0), dataset.images, rows), partners[rows]
 
 
-def _encoder(chain: ChainFolder, stage: str) -> keras.Model:
-    return keras.models.load_model(chain.stage(stage).weights[0], compile=False)
+def _load(chain: ChainFolder, stage: str, part: int) -> keras.Model:
+    return keras.models.load_model(chain.stage(stage).weights[part], compile=False)
 
 
 def _seeds(config: TransferConfig, stage: str) -> Iterator[int]:

@@ -108,8 +108,8 @@ def build_start(decoder: keras.Model) -> keras.Model:
     if "ink" in inputs:
         outputs["canvas"] = _to_canvas(inputs["ink"])
         outputs["drawn"] = ops.zeros_like(outputs["canvas"])
-        outputs["position"] = ops.zeros_like(inputs["z"][:, :2])
         outputs["pen"] = ops.zeros_like(inputs["z"][:, :1]) - 1
+        outputs["position"] = ops.zeros_like(ops.repeat(outputs["pen"], 2, axis=1))
     return keras.Model(inputs, outputs, name="sketch_start")
 
 

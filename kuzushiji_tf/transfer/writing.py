@@ -15,7 +15,7 @@ from kuzushiji_tf.transfer.steps import split_parameters
 _LEAST = 2.0**-25  # stands for a uniform number of 0, which has no normal quantile
 _AT_ONCE = 1024  # drawings written together, so that memory is bounded
 
-# A Keras model of `sketch`, `serve` of its SavedModel, or a part of a `chain.Chain`.
+# A Keras model of `sketch`, a signature of a chain's SavedModel, or a part of a `chain.Chain`.
 Network = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -37,7 +37,8 @@ def generate(
     """Write one drawing for each latent vector.
 
     Args:
-        start, step: the models of `sketch.build_start` and `sketch.build_step`, or a chain's; `start` is given z alone.
+        start, step: a chain's, or the models of `sketch.build_start` and `sketch.build_step` where drawings are written
+            without ink in sight: `start` is given z alone.
         z: float32 `[n, latent]`.
         noise: of `draw_noise`, at least `[n, longest, 4]`.
         temperature: 1 samples what the decoder predicts, less is more certain, 0 takes the likeliest row each time.

@@ -9,13 +9,15 @@ from PIL import Image
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.figures import to_array
+from kuzushiji_tf.transfer import figures
 from kuzushiji_tf.transfer.figures import choose_figure, transfer_figure
-from kuzushiji_tf.transfer.pairs import split_of
+from kuzushiji_tf.transfer.pairs import load_old, split_of
 from tests.test_contact_sheets import _texts
 from tests.toy_chains import knowing_chain
 from tests.transfer_data import KANJI, LACKING, MODERN_ONLY
 
-pytestmark = pytest.mark.filterwarnings("error")
+# What Keras does to save the chain is not the figure's doing.
+pytestmark = pytest.mark.filterwarnings("error", "ignore:__array__ implementation:DeprecationWarning")
 pytest_plugins = ["tests.untrained_chain"]
 
 SEEN, UNSEEN, HELD_OUT = (
@@ -41,6 +43,17 @@ def test_a_choice_without_names_is_seeded():
     assert one["seen"].old == same["seen"].old != other["seen"].old
     assert np.array_equal(one["unseen"].images, same["unseen"].images)
     assert len(one["seen"]) == 3 and set(one["seen"].old) <= set(SEEN) and set(one["unseen"].old) <= set(UNSEEN)
+
+
+def test_common_characters_are_chosen_as_often_as_scores_meet_them(monkeypatch):
+    def with_many_of_one(*arguments):
+        dataset = load_old(*arguments)
+        return dataset.select(np.concatenate([np.arange(len(dataset)), np.zeros(9 * len(dataset), np.int64)]))
+
+    monkeypatch.setattr(figures, "load_old", with_many_of_one)
+    shown = [choose_figure(None, count=1, seed=seed)["seen"].old[0] for seed in range(20)]
+    common = max(shown, key=shown.count)
+    assert shown.count(common) >= 14
 
 
 @pytest.mark.parametrize(

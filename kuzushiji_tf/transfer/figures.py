@@ -40,7 +40,8 @@ def choose_figure(
 
     Args:
         data_dir: where Kuzushiji-Kanji is.
-        characters: these; None: `count` of each side, chosen by the seed.
+        characters: these; None: `count` of each side, those of images that the seed chooses: as often common ones as
+            scores meet them.
         variants: as `pairs.load_pairing` takes it.
 
     Raises:
@@ -57,8 +58,8 @@ def choose_figure(
     for side, dataset in parts.items():
         present = [dataset.classes[label] for label in np.unique(dataset.labels)]
         if characters is None:
-            order = np.random.default_rng(seed).permutation(len(present))[:count]
-            own = [present[place] for place in sorted(order)]
+            drawn = dataset.labels[np.random.default_rng(seed).permutation(len(dataset))]
+            own = sorted(list(dict.fromkeys(dataset.classes[label] for label in drawn))[:count])
         else:
             split = {"seen": "train", "unseen": "unseen"}[side]
             own = [character for character in named if pairing.split[character] == split]

@@ -218,13 +218,15 @@ def written_out(decoder, inputs, layer_norm):
         positions = np.cumsum(rows[..., :2], axis=1)
         canvas = inputs["ink"].reshape(len(z), 32, 2, 32, 2).mean(axis=(2, 4))
         rows = np.concatenate([rows, 0.3 * positions], axis=-1)
-        kernel, bias = (weight.numpy() for weight in decoder.get_layer("see").weights)
         # The pen is nowhere before the first point, comes to it lifted, and is then as the row before says.
         pen = np.concatenate([np.tile(np.float32([-1, 0]), (len(z), 1)), rows[:, 1:-1, 2]], axis=1)
         glimpse = Glimpse(decoder.get_layer("glimpse").scale)
         seen, _ = glimpse(canvas, np.zeros_like(canvas), rows[..., :2], positions, pen)
         shown = np.concatenate([rows, seen], axis=-1)
-        rows = np.concatenate([rows, np.maximum(shown @ kernel + bias, 0)], axis=-1)
+        for name in ("see_1", "see_2"):
+            kernel, bias = (weight.numpy() for weight in decoder.get_layer(name).weights)
+            shown = np.maximum(shown @ kernel + bias, 0)
+        rows = np.concatenate([rows, shown], axis=-1)
     outputs = []
     for step in range(rows.shape[1]):
         gates = np.concatenate([rows[:, step], hidden], axis=1) @ cell_weights["kernel"]

@@ -65,7 +65,7 @@ class Sketch:
     longest: int = 82  # points; longer drawings are left out: none at a tolerance of 1
     units: int = 512  # of the LSTM
     latent_units: int = 0  # of two hidden layers between z and all that it conditions; 0: none, as published
-    glimpse_units: int = 0  # of a layer that sees the image of z around the pen; 0: none, as published
+    glimpse_units: int = 0  # of layers that see the image of z around the pen; 0: none, as published
     output_units: int = 0  # of a hidden layer after the LSTM; 0: none, as published
     mixtures: int = 20
     layer_norm: bool = True

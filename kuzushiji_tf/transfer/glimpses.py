@@ -12,10 +12,10 @@ from kuzushiji_tf.transfer.sequences import ORIGIN
 
 # What a decoder was trained with: another number here is another decoder.
 CANVAS = 32
-WINDOWS = ((9, 1.0), (9, 4.0))  # of each window: points on a side, and pixels from one to the next
+WINDOWS = ((9, 1.0), (9, 2.0), (9, 4.0))  # of each window: points on a side, and pixels from one to the next
 SEEN = 2 * sum(points**2 for points, _ in WINDOWS)
 
-_STAMPS = 8  # that a line is drawn with
+_STAMPS = 16  # that a line is drawn with
 _REACH = 2.0  # pixels from a stamp's center to where it has faded
 
 

@@ -23,6 +23,7 @@ MIXTURES = 20
 
 _ROW = 2 + PEN_STATES
 _LOOKS = "look_1", "look_2"  # names of the layers between z and all that it conditions, where there are any
+_SEES = "see_1", "see_2"  # names of the layers that understand what is seen
 _POSITION_SCALE = 0.3  # of what the layers are given: brings positions, in standard deviations of offsets, to about 1
 
 
@@ -56,8 +57,8 @@ def build_decoder(
         seed: of the initial weights and of the dropout.
         latent_units: of two hidden layers between z and all that it conditions; 0: none. What of a code of images
             concerns a stroke is no linear function of it, and an LSTM takes long to find it.
-        glimpse_units: of a layer that sees the image around the pen (`glimpses.Glimpse`), and where that is; 0: none.
-            The ink to follow need not be remembered then.
+        glimpse_units: of the second of two layers, the first twice as wide, that see the image around the pen
+            (`glimpses.Glimpse`) and where that is; 0: none. The ink to follow need not be remembered then.
         output_units: of a hidden layer over z, what was seen and the LSTM's output, beside which it stands before the
             step's parameters; 0: none.
         scale: by which the rows' offsets were divided; of use to glimpses alone.
@@ -69,7 +70,10 @@ def build_decoder(
         looked = layers.Dense(latent_units, activation="relu", kernel_initializer=seeds.he_normal(), name=name)(looked)
     if glimpse_units:
         inputs["ink"] = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="ink")
-        see = layers.Dense(glimpse_units, activation="relu", kernel_initializer=seeds.he_normal(), name="see")
+        see = [
+            layers.Dense(wide, activation="relu", kernel_initializer=seeds.he_normal(), name=name)
+            for name, wide in zip(_SEES, (2 * glimpse_units, glimpse_units), strict=True)
+        ]
         canvas = _to_canvas(inputs["ink"])
         sight = canvas, ops.zeros_like(canvas), rows[..., :2], ops.cumsum(rows[..., :2], axis=1), _pen(rows)
         rows, _ = _with_glimpses(Glimpse(scale, name="glimpse"), see, rows, *sight)
@@ -128,7 +132,7 @@ def build_step(decoder: keras.Model) -> keras.Model:
     if "ink" in decoder.input:
         position = inputs["position"] + inputs["previous"][:, :2]
         sight = inputs["canvas"], inputs["drawn"], rows[..., :2], position[:, None], inputs["pen"]
-        rows, drawn = _with_glimpses(named["glimpse"], named["see"], rows, *sight)
+        rows, drawn = _with_glimpses(named["glimpse"], [named[name] for name in _SEES], rows, *sight)
         # Before the first point, after which it counts, the pen is nowhere.
         pen = ops.minimum(inputs["pen"] + 1, 1.0) * inputs["previous"][:, 2:3]
         outputs |= {"position": position, "pen": pen, "drawn": drawn}
@@ -162,14 +166,17 @@ def _pen(previous: Any) -> Any:
     return was_down - ops.cast(places < 3, "float32")
 
 
-def _with_glimpses(glimpse: layers.Layer, see: layers.Layer, previous: Any, *sight: Any) -> tuple[Any, Any]:
+def _with_glimpses(glimpse: layers.Layer, see: list[layers.Layer], previous: Any, *sight: Any) -> tuple[Any, Any]:
     """Return rows `[batch, t, 5]` with their positions and what is seen there, `[batch, t, 7 + glimpse_units]`.
 
     Also what is drawn in the end, as `Glimpse` returns it, which takes `sight`.
     """
     seen, drawn = glimpse(*sight)
     rows = ops.concatenate([previous, _POSITION_SCALE * sight[3]], axis=-1)
-    return ops.concatenate([rows, see(ops.concatenate([rows, seen], axis=-1))], axis=-1), drawn
+    understood = ops.concatenate([rows, seen], axis=-1)
+    for layer in see:
+        understood = layer(understood)
+    return ops.concatenate([rows, understood], axis=-1), drawn
 
 
 def _with_hidden_layer(of_steps: layers.Layer, of_latent: layers.Layer, outputs: Any, seen: Any, looked: Any) -> Any:

@@ -75,8 +75,8 @@ def build_decoder(
             for name, wide in zip(_SEES, (2 * glimpse_units, glimpse_units), strict=True)
         ]
         canvas = _to_canvas(inputs["ink"])
-        sight = canvas, ops.zeros_like(canvas), rows[..., :2], ops.cumsum(rows[..., :2], axis=1), _pen(rows)
-        rows, _ = _with_glimpses(Glimpse(scale, name="glimpse"), see, rows, *sight)
+        glimpse, positions = Glimpse(scale, name="glimpse"), ops.cumsum(rows[..., :2], axis=1)
+        rows, _ = _with_glimpses(glimpse, see, rows, canvas, ops.zeros_like(canvas), positions, _pen(rows))
     hidden, cell = (
         layers.Dense(
             units,
@@ -131,7 +131,7 @@ def build_step(decoder: keras.Model) -> keras.Model:
     looked, rows, outputs = _look(decoder, inputs["z"]), inputs["previous"][:, None], {}
     if "ink" in decoder.input:
         position = inputs["position"] + inputs["previous"][:, :2]
-        sight = inputs["canvas"], inputs["drawn"], rows[..., :2], position[:, None], inputs["pen"]
+        sight = inputs["canvas"], inputs["drawn"], position[:, None], inputs["pen"]
         rows, drawn = _with_glimpses(named["glimpse"], [named[name] for name in _SEES], rows, *sight)
         # Before the first point, after which it counts, the pen is nowhere.
         pen = ops.minimum(inputs["pen"] + 1, 1.0) * inputs["previous"][:, 2:3]
@@ -166,13 +166,15 @@ def _pen(previous: Any) -> Any:
     return was_down - ops.cast(places < 3, "float32")
 
 
-def _with_glimpses(glimpse: layers.Layer, see: list[layers.Layer], previous: Any, *sight: Any) -> tuple[Any, Any]:
+def _with_glimpses(
+    glimpse: Glimpse, see: list[layers.Layer], previous: Any, canvas: Any, drawn: Any, positions: Any, pen: Any
+) -> tuple[Any, Any]:
     """Return rows `[batch, t, 5]` with their positions and what is seen there, `[batch, t, 7 + glimpse_units]`.
 
-    Also what is drawn in the end, as `Glimpse` returns it, which takes `sight`.
+    Also what is drawn in the end, as `Glimpse` returns it, which says what the others are.
     """
-    seen, drawn = glimpse(*sight)
-    rows = ops.concatenate([previous, _POSITION_SCALE * sight[3]], axis=-1)
+    seen, drawn = glimpse(canvas, drawn, previous[..., :2], positions, pen)
+    rows = ops.concatenate([previous, _POSITION_SCALE * positions], axis=-1)
     understood = ops.concatenate([rows, seen], axis=-1)
     for layer in see:
         understood = layer(understood)

@@ -234,7 +234,7 @@ def _make_card(
     readers: tuple[Predictor, Predictor | None],
 ) -> dict[str, Any]:
     """Return the card as plain values, in the order in which a person reads it."""
-    recogniser, classifier = (reader and str(reader.path) for reader in readers)
+    recogniser, classifier = (reader and "/".join(reader.path.parts[-2:]) for reader in readers)
     return {
         "name": "transfer",
         "purpose": "a kuzushiji kanji in, its modern form out, as pixels and stroke by stroke (arXiv 1812.01718, 3.2)",

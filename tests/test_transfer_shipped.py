@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from kuzushiji_tf.cli import main
@@ -18,11 +17,6 @@ from kuzushiji_tf.transfer.scores import load_scoring_data
 MOST_BYTES = 12_000_000
 
 
-@pytest.fixture(scope="module")
-def chain():
-    return load_chain(SHIPPED_CHAIN)
-
-
 def test_it_is_small():
     assert sum(file.stat().st_size for file in SHIPPED_CHAIN.rglob("*") if file.is_file()) <= MOST_BYTES
 
@@ -35,7 +29,8 @@ def test_a_picture_gives_drawings_without_naming_a_chain(tmp_path, monkeypatch, 
     assert result["candidates"] and from_svg((tmp_path / "drawings/kanji/sample-2.svg").read_text())
 
 
-def test_it_finds_real_kuzushiji_as_often_as_its_card_says(chain, data_dir):
+def test_it_finds_real_kuzushiji_as_often_as_its_card_says(data_dir):
+    chain = load_chain(SHIPPED_CHAIN)
     card = json.loads((SHIPPED_CHAIN / CARD).read_text(encoding="utf-8"))
     images = 200
     seen = load_scoring_data(data_dir, images).sides["seen"]

@@ -17,7 +17,6 @@ Last line: JSON with `rows`, the measured ones by recipe, and `failed`, a senten
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -206,7 +205,7 @@ def _figures_of_graph(workdir: WorkDirectory, data_dir: Path | None) -> dict[str
     }
 
 
-def main(flags: Flags, arguments: list[str]) -> int:
+def main(flags: Flags) -> int:
     """Make the rows that were asked for, write the results and print them; return the exit code."""
     if not flags.recipes and not flags.collect:
         raise UserError("Name recipes to train, or finished work directories with --collect.")
@@ -230,9 +229,7 @@ def main(flags: Flags, arguments: list[str]) -> int:
             runs.append(measured(workdir, flags.data_dir))
     rows = make_rows(runs, known.values())
     if rows:
-        shown = [os.path.relpath(part) if Path(part).is_absolute() else part for part in arguments]
-        command = shlex.join(["python", "benchmarks/leaderboard.py", *shown])
-        write_results(flags.output, merge(flags.output / TABLE, rows), known, command)
+        write_results(flags.output, merge(flags.output / TABLE, rows), known)
     for row in rows:
         print(
             f"{row['recipe']:32} {row['dataset']:12} {percent(row['accuracy']):>8} {row['parameters']:>12} parameters"
@@ -257,7 +254,7 @@ def _numbers(row: dict[str, str]) -> dict[str, float]:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(tyro.cli(Flags, description=__doc__.splitlines()[0]), sys.argv[1:]))
+        sys.exit(main(tyro.cli(Flags, description=__doc__.splitlines()[0])))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -97,6 +97,16 @@ def write_int8(model: keras.Model, path: Path, representative_images: np.ndarray
         path.write_bytes(debugger.get_nondebug_quantized_model())
 
 
+def write_int8_weights(model: keras.Model, path: Path) -> None:
+    """Write a `.tflite` file with int8 weights that computes in float32: for networks whose activations need it.
+
+    It is as small as that of `write_int8`, and slower.
+    """
+    with _converter(model) as converter:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        path.write_bytes(converter.convert())
+
+
 def write_dynamic(model: keras.Model, path: Path, box: bool) -> None:
     """Write a float32 `.tflite` file for one gray image `[1, h, w, 1]` of any size: resize its input tensor first.
 

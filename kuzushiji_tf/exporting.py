@@ -25,7 +25,7 @@ from kuzushiji_tf.predictors import (
     read_card,
     with_probabilities,
 )
-from kuzushiji_tf.verification import DYNAMIC_FILE, measure_files
+from kuzushiji_tf.verification import DYNAMIC_FILE, BeyondBoundError, measure_files
 from kuzushiji_tf.workdirs import WorkDirectory
 
 REPRESENTATIVE_IMAGES = 300
@@ -120,7 +120,16 @@ def export_model(
     with atomic_folder(output.resolve()) as folder:
         _write_files(model, folder, representative_images, normalization == "ink-box", dynamic_size, report)
         labels.write(folder / LABELS)
-        figures = measure_files(folder, test_sets, normalization == "ink-box", report)
+        try:
+            figures = measure_files(
+                folder,
+                test_sets,
+                normalization == "ink-box",
+                report,
+                rewrite={EXPORTED_FILES["int8"]: lambda: _write_int8_weights(model, folder)},
+            )
+        except BeyondBoundError as error:
+            raise UserError(f"{error}; nothing was exported.") from error
         card = make_card(about, labels, model.inputs[0].shape[1:3], normalization, figures, test_sets)
         _embed(folder, labels, card)
         write_json(folder / CARD, card)
@@ -201,6 +210,14 @@ def _write_files(
         conversion.write_dynamic(model, folder / DYNAMIC_FILE, box)
     for path in folder.glob("*.tflite"):
         conversion.builtin_operators(path)
+
+
+def _write_int8_weights(model: keras.Model, folder: Path) -> dict[str, Any]:
+    """Write the int8 file with activations in float32, and return what its figures say of that."""
+    path = folder / EXPORTED_FILES["int8"]
+    conversion.write_int8_weights(model, path)
+    conversion.builtin_operators(path)
+    return {"activations": "float32"}
 
 
 def _embed(folder: Path, labels: Labels, card: dict[str, Any]) -> None:

@@ -110,24 +110,22 @@ def merge(path: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(kept + rows, key=lambda row: (row["dataset"], -float(row["accuracy"]), row["recipe"]))
 
 
-def write_results(
-    folder: Path, rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe], command: str
-) -> None:
+def write_results(folder: Path, rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe]) -> None:
     """Write the table, the page and the picture."""
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / TABLE, table.getvalue())
-    write_text(folder / PAGE, page(rows, recipes, command))
+    write_text(folder / PAGE, page(rows, recipes))
     points = [(row["dataset"], row["recipe"], int(row["parameters"]), float(row["accuracy"])) for row in rows]
     with atomic_path(folder / PICTURE) as temporary:
         figures.save(reports.accuracy_against_size(points), temporary)
 
 
-def page(rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe], command: str) -> str:
+def page(rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe]) -> str:
     """Return the table for people: a section a data set, the best row first."""
-    parts = [f"    {command}\n\n# Results\n\n{_EXPLANATION}\n![]({PICTURE})\n"]
+    parts = [f"    python benchmarks/leaderboard.py recipes/NAME.toml\n\n# Results\n\n{_EXPLANATION}\n![]({PICTURE})\n"]
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         parts.append(f"\n## {dataset}\n\n| {' | '.join(_SHOWN)} |\n|{'---|' * len(_SHOWN)}\n")
         for row in rows:
@@ -153,8 +151,9 @@ def _count(value: str) -> str:
 
 
 _EXPLANATION = """\
-Each row is the recipe of that name in `recipes/` or `recipes/ensembles/`; of several seeds the median. Accuracies are
-those of the weights of the last epoch on the test split, which chose nothing; *int8* is the exported file, run through
+Each row is made by the command above with the recipe of that name, in `recipes/` or `recipes/ensembles/`; of several
+seeds it is the median. Accuracies are those of the weights of the last epoch on the test split, which chose nothing;
+*int8* is the exported file of int8 weights (and activations, unless those were beyond the file's bound), run through
 LiteRT over the same images, and its size; *ms* is the float32 file's median time for one image on one thread of the
 machine that exported it; *minutes* are those of the training steps, on the device named, of all members for an
 ensemble. `results.csv` has the figures with more digits.

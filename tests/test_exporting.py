@@ -170,6 +170,32 @@ def test_a_file_that_disagrees_fails_the_export_and_leaves_nothing_behind(learne
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_int8_file_whose_activations_need_more_is_written_again_with_float32_ones(learned, tmp_path, monkeypatch):
+    for name in ("write_saved_model", "write_float32", "write_float16"):
+        monkeypatch.setattr(conversion, name, lambda *arguments: None)
+    dataset, model = learned
+    blank = np.zeros_like(dataset.images[:5])  # of these no activation's range can be found
+    said = []
+    figures = _export(model, dataset, tmp_path / "out", representative_images=blank, report=said.append)["files"]
+    assert any("clearly agrees" in line and "bound of 98.00%; writing it" in line for line in said)
+    int8 = figures["model-int8.tflite"]
+    assert int8["activations"] == "float32" and int8["clear_agreement"] > 0.99
+    assert int8["bytes"] < 0.5 * figures["model.keras"]["bytes"]
+    assert "activations" not in _export(model, dataset, tmp_path / "usual")["files"]["model-int8.tflite"]
+
+
+def test_an_int8_file_that_disagrees_in_either_way_fails_the_export(learned, tmp_path, monkeypatch):
+    for name in ("write_saved_model", "write_float32", "write_float16"):
+        monkeypatch.setattr(conversion, name, lambda *arguments: None)
+    dataset, model = learned
+    honest, other = conversion.write_int8_weights, with_probabilities(tiny_model(len(dataset.classes), seed=5))
+    monkeypatch.setattr(conversion, "write_int8", lambda model, path, images: honest(other, path))
+    monkeypatch.setattr(conversion, "write_int8_weights", lambda model, path: honest(other, path))
+    with pytest.raises(UserError, match=r"model-int8\.tflite clearly agrees .* nothing was exported\."):
+        _export(model, dataset, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failed_export_keeps_the_earlier_one(learned, exported, monkeypatch, tmp_path):
     monkeypatch.setattr(conversion, "write_saved_model", lambda *arguments: 1 / 0)
     earlier = tmp_path / "out"

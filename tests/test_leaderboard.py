@@ -105,7 +105,7 @@ def test_finished_runs_are_evaluated_exported_and_become_a_row(learned, runs, tm
     dataset, model = learned
     output = tmp_path / "docs"
     flags = Flags(collect=(runs[0],), output=output)
-    assert main(flags, ["--collect", "runs"]) == 0
+    assert main(flags) == 0
     (row,) = rows_in(output).values()
     assert (row["recipe"], row["dataset"], row["seeds"], row["device"]) == ("tiny", "kmnist", "1", "1 x machine")
     assert (row["parameters"], row["epochs"]) == (str(model.count_params()), "2")
@@ -121,7 +121,7 @@ def test_finished_runs_are_evaluated_exported_and_become_a_row(learned, runs, tm
     # What is there already is not done again.
     for module, verb in ((evaluation, "evaluate"), (exporting, "export_run")):
         monkeypatch.setattr(module, verb, lambda *_, **__: pytest.fail("done twice"))
-    assert main(flags, ["--collect", "runs"]) == 0
+    assert main(flags) == 0
     assert rows_in(output)["tiny"] == row
 
 
@@ -132,7 +132,7 @@ def test_what_fails_is_named_and_the_rest_counts(runs, tmp_path, monkeypatch, ca
     monkeypatch.setattr(exporting, "export_run", refuse)
     started(tmp_path / "begun", TrainingConfig())
     flags = Flags(collect=(tmp_path / "begun", tmp_path / "none", *runs), output=tmp_path / "docs")
-    assert main(flags, []) == 2
+    assert main(flags) == 2
     (row,) = rows_in(tmp_path / "docs").values()
     assert (row["recipe"], row["seeds"], row["int8_accuracy"]) == ("tiny", "1 2", "")
     assert float(row["accuracy"]) > 0.9 and int(row["macs"]) > 0
@@ -179,7 +179,7 @@ def test_an_ensembles_members_are_trained_once_and_joined_in_a_row_of_its_name(
     learned, workshop, tmp_path, monkeypatch
 ):
     flags = flags_of(tmp_path, "two", "ensembles/both")
-    assert main(flags, []) == 0
+    assert main(flags) == 0
     assert workshop == ["two-seed1", "one-seed1"]
     rows = rows_in(tmp_path / "docs")
     assert set(rows) == {"two", "both"}
@@ -192,18 +192,18 @@ def test_an_ensembles_members_are_trained_once_and_joined_in_a_row_of_its_name(
     with monkeypatch.context() as patch:
         patch.setattr(ensemble, "join_runs", lambda *_, **__: pytest.fail("joined twice"))
         patch.setattr(evaluation, "evaluate", lambda *_, **__: pytest.fail("evaluated twice"))
-        assert main(flags_of(tmp_path, "ensembles/both"), []) == 0
-        assert main(Flags(collect=(tmp_path / "runs" / "both",), output=tmp_path / "docs"), []) == 0
+        assert main(flags_of(tmp_path, "ensembles/both")) == 0
+        assert main(Flags(collect=(tmp_path / "runs" / "both",), output=tmp_path / "docs")) == 0
     assert len(workshop) == 2 and rows_in(tmp_path / "docs")["both"] == row
 
 
 def test_an_ensemble_is_joined_and_measured_again_when_a_member_has_changed(workshop, tmp_path):
-    assert main(flags_of(tmp_path, "ensembles/both"), []) == 0
+    assert main(flags_of(tmp_path, "ensembles/both")) == 0
     assert float(rows_in(tmp_path / "docs")["both"]["accuracy"]) > 0.9
     files = [tmp_path / "runs" / name / "final.keras" for name in workshop]
     for seed, file in enumerate(files):
         tiny_model(10, seed=seed).save(file)  # which knows nothing
-    assert main(flags_of(tmp_path, "ensembles/both"), []) == 0
+    assert main(flags_of(tmp_path, "ensembles/both")) == 0
     assert len(workshop) == 2
     members = WorkDirectory(tmp_path / "runs" / "both").description["ensemble"]["members"]
     assert [member["sha256"] for member in members] == [content_sha256(file) for file in files]
@@ -216,7 +216,7 @@ def test_a_collected_run_with_the_knobs_and_the_seed_stands_for_a_training(learn
     write_json(mine.config_file, {**mine.description, "result": {"parameters": 1}})
     unfinished = started(tmp_path / "begun", TrainingConfig(dataset="kmnist", epochs=3, seed=2))
     collect = (mine.path, unfinished.path, tmp_path / "none")
-    assert main(flags_of(tmp_path, "ensembles/both", seeds=(2, 3), collect=collect), []) == 2
+    assert main(flags_of(tmp_path, "ensembles/both", seeds=(2, 3), collect=collect)) == 2
     assert workshop == ["one-seed2", "one-seed3", "two-seed3"]
     members = WorkDirectory(tmp_path / "runs" / "both-seed2").description["ensemble"]["members"]
     assert [member["path"] for member in members] == [str(tmp_path / "runs" / "one-seed2"), str(mine.path)]
@@ -231,7 +231,7 @@ def test_an_ensemble_without_one_of_its_members_is_named_and_the_rest_counts(wor
         return SimpleNamespace(returncode=1) if "two-seed1" in command[5] else train(command)
 
     monkeypatch.setattr(leaderboard.subprocess, "run", fail_for_two)
-    assert main(flags_of(tmp_path, "one", "two", "ensembles/both"), []) == 2
+    assert main(flags_of(tmp_path, "one", "two", "ensembles/both")) == 2
     assert set(rows_in(tmp_path / "docs")) == {"one"}
     training, joining = json.loads(capsys.readouterr().out.splitlines()[-1])["failed"]
     assert "two.toml with seed 1 ended with exit code 1" in training
@@ -241,7 +241,7 @@ def test_an_ensemble_without_one_of_its_members_is_named_and_the_rest_counts(wor
 def test_a_wrong_ensemble_is_refused_before_anything_is_trained(workshop, tmp_path):
     (tmp_path / "recipes" / "ensembles" / "both.toml").write_text('members = ["one", "three"]\n')
     with pytest.raises(UserError, match=r"both\.toml: There is no recipe named 'three'"):
-        main(flags_of(tmp_path, "ensembles/both"), [])
+        main(flags_of(tmp_path, "ensembles/both"))
     assert not workshop
 
 
@@ -255,4 +255,4 @@ def test_an_ensemble_is_named_after_its_members(tmp_path):
 
 def test_without_anything_to_do_the_flags_are_named(tmp_path):
     with pytest.raises(UserError, match="--collect"):
-        main(Flags(output=tmp_path), [])
+        main(Flags(output=tmp_path))

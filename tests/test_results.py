@@ -78,7 +78,7 @@ def test_of_two_runs_with_one_seed_the_last_counts():
 
 def test_rows_of_other_recipes_stay_and_those_asked_for_are_replaced(tmp_path):
     second = Recipe(Path("second.toml"), replace(CONFIG, dataset="k49"))
-    write_results(tmp_path, make_rows([run(1, 0.5), run(1, 0.4, second.config)], [RECIPE, second]), {}, "first")
+    write_results(tmp_path, make_rows([run(1, 0.5), run(1, 0.4, second.config)], [RECIPE, second]), {})
     rows = merge(tmp_path / "results.csv", make_rows([run(1, 0.8)], [RECIPE]))
     assert [(row["recipe"], row["accuracy"]) for row in rows] == [("second", "0.4"), ("kmnist", "0.8")]
 
@@ -91,9 +91,9 @@ def test_a_table_of_other_columns_is_refused(tmp_path):
 
 def test_the_page_begins_with_the_command_and_has_every_row_and_source(tmp_path):
     rows = make_rows([run(1, 0.98765, macs=31e6), run(1, 0.5, replace(CONFIG, dataset="k49"))], [RECIPE])
-    write_results(tmp_path, rows, {"kmnist": RECIPE}, "python benchmarks/leaderboard.py --collect runs/one")
+    write_results(tmp_path, rows, {"kmnist": RECIPE})
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert text.splitlines()[0] == "    python benchmarks/leaderboard.py --collect runs/one"
+    assert text.splitlines()[0] == "    python benchmarks/leaderboard.py recipes/NAME.toml"
     for words in ("## kmnist", "## k49", "| 98.77% |", "| 31.0 |", "| 99.18% |", "somebody's README"):
         assert words in text
     cells = {line.count("|") for line in text.splitlines() if line.startswith("|")}

@@ -100,7 +100,7 @@ def write_int8(model: keras.Model, path: Path, representative_images: np.ndarray
 def write_int8_weights(model: keras.Model, path: Path) -> None:
     """Write a `.tflite` file with int8 weights that computes in float32: for networks whose activations need it.
 
-    It is as small as that of `write_int8`, and slower.
+    It is as small as that of `write_int8`.
     """
     with _converter(model) as converter:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -29,6 +29,13 @@ TFLITE = ("model-float32.tflite", "model-float16.tflite", "model-int8.tflite")
 
 
 @pytest.fixture
+def only_int8(monkeypatch):
+    """Leave out the conversions that a test does not look at."""
+    for name in ("write_saved_model", "write_float32", "write_float16"):
+        monkeypatch.setattr(conversion, name, lambda *arguments: None)
+
+
+@pytest.fixture
 def only_float32(monkeypatch):
     """Leave out the conversions that a test does not look at."""
     for name in ("write_saved_model", "write_float16", "write_int8"):
@@ -170,9 +177,7 @@ def test_a_file_that_disagrees_fails_the_export_and_leaves_nothing_behind(learne
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_int8_file_whose_activations_need_more_is_written_again_with_float32_ones(learned, tmp_path, monkeypatch):
-    for name in ("write_saved_model", "write_float32", "write_float16"):
-        monkeypatch.setattr(conversion, name, lambda *arguments: None)
+def test_an_int8_file_whose_activations_need_more_is_written_again_with_float32_ones(learned, tmp_path, only_int8):
     dataset, model = learned
     blank = np.zeros_like(dataset.images[:5])  # of these no activation's range can be found
     said = []
@@ -184,9 +189,7 @@ def test_an_int8_file_whose_activations_need_more_is_written_again_with_float32_
     assert "activations" not in _export(model, dataset, tmp_path / "usual")["files"]["model-int8.tflite"]
 
 
-def test_an_int8_file_that_disagrees_in_either_way_fails_the_export(learned, tmp_path, monkeypatch):
-    for name in ("write_saved_model", "write_float32", "write_float16"):
-        monkeypatch.setattr(conversion, name, lambda *arguments: None)
+def test_an_int8_file_that_disagrees_in_either_way_fails_the_export(learned, tmp_path, monkeypatch, only_int8):
     dataset, model = learned
     honest, other = conversion.write_int8_weights, with_probabilities(tiny_model(len(dataset.classes), seed=5))
     monkeypatch.setattr(conversion, "write_int8", lambda model, path, images: honest(other, path))

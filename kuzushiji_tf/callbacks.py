@@ -3,9 +3,12 @@
 import csv
 import io
 import math
+import signal
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import keras
@@ -125,6 +128,41 @@ class SaveBest(keras.callbacks.Callback):
         if score > self.best:
             self.best = score
             save_for_use(self._recogniser, self.model.optimizer, self._path)
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Ends a run by Ctrl-C, at the latest with the step under way.
+
+    Python prints and drops what is raised inside a destructor, the `KeyboardInterrupt` of a Ctrl-C too, so that a run
+    would go on now and then. A context manager around `fit`, since it takes the place of Python's own handler.
+
+    Raises:
+        KeyboardInterrupt: from `fit`.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._interrupted = False
+        self._earlier = None
+
+    def __enter__(self) -> "StopOnInterrupt":
+        # A handler of somebody else's is left alone, and other threads than the main one get no signals.
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._earlier = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._earlier:
+            signal.signal(signal.SIGINT, self._earlier)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._interrupted = True
+        signal.default_int_handler(number, frame)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._interrupted:
+            raise KeyboardInterrupt
 
 
 class StopOnNan(keras.callbacks.Callback):

@@ -8,7 +8,16 @@ import keras
 import numpy as np
 
 from kuzushiji_tf.calibration import calibrate
-from kuzushiji_tf.callbacks import Checkpoint, History, Pictures, Progress, SaveBest, SpeedMeter, StopOnNan
+from kuzushiji_tf.callbacks import (
+    Checkpoint,
+    History,
+    Pictures,
+    Progress,
+    SaveBest,
+    SpeedMeter,
+    StopOnInterrupt,
+    StopOnNan,
+)
 from kuzushiji_tf.checkpoints import load_checkpoint, save_for_use
 from kuzushiji_tf.compiling import compiled_models, unmixed, with_targets
 from kuzushiji_tf.config import TrainingConfig
@@ -155,25 +164,27 @@ def _fit(
     history = History(workdir.history_file, finished)
     # An early stop that was restored has been decided already.
     has_stopped = any(state.get("stopped_epoch") for state in restored or [])
-    model.fit(
-        with_targets(batches, config),
-        epochs=finished if has_stopped else config.epochs,
-        initial_epoch=finished,
-        steps_per_epoch=plan.steps_per_epoch,
-        validation_data=unmixed(validation, config, recogniser),
-        verbose=0,
-        shuffle=False,
-        callbacks=[
-            StopOnNan(),
-            SpeedMeter(plan.steps_per_epoch * plan.step_size),
-            *watchers,
-            history,
-            Checkpoint(workdir.checkpoint, watchers, restored),
-            keras.callbacks.TensorBoard(workdir.tensorboard, write_graph=False),
-            Pictures(workdir.tensorboard, recogniser, batches, validation, dataset.classes),
-            Progress(config.epochs, plan.steps_per_epoch),
-        ],
-    )
+    with StopOnInterrupt() as interrupts:
+        model.fit(
+            with_targets(batches, config),
+            epochs=finished if has_stopped else config.epochs,
+            initial_epoch=finished,
+            steps_per_epoch=plan.steps_per_epoch,
+            validation_data=unmixed(validation, config, recogniser),
+            verbose=0,
+            shuffle=False,
+            callbacks=[
+                interrupts,
+                StopOnNan(),
+                SpeedMeter(plan.steps_per_epoch * plan.step_size),
+                *watchers,
+                history,
+                Checkpoint(workdir.checkpoint, watchers, restored),
+                keras.callbacks.TensorBoard(workdir.tensorboard, write_graph=False),
+                Pictures(workdir.tensorboard, recogniser, batches, validation, dataset.classes),
+                Progress(config.epochs, plan.steps_per_epoch),
+            ],
+        )
     _finish(workdir, config, dataset, held_out, recogniser, model.optimizer, history)
 
 

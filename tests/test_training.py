@@ -62,13 +62,28 @@ class StopAfter(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self._epoch == self._epochs and batch == 1:
-            raise KeyboardInterrupt
+            self.press()
+
+    def press(self):
+        raise KeyboardInterrupt
 
 
-def interrupted(monkeypatch, config, path, epochs):
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+class StopInDestructorAfter(StopAfter):
+    """Behaves as Ctrl-C while a destructor runs, of which Python drops what is raised."""
+
+    def press(self):
+        Destroyed()
+
+
+def interrupted(monkeypatch, config, path, epochs, stop=StopAfter):
     progress = training.Progress
     with monkeypatch.context() as patched:
-        patched.setattr(training, "Progress", lambda *_: StopAfter(epochs))
+        patched.setattr(training, "Progress", lambda *_: stop(epochs))
         with pytest.raises(KeyboardInterrupt):
             training.train(config, path)
     assert training.Progress is progress
@@ -294,6 +309,13 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path, monkeypatch):
     workdir.checkpoint.write_bytes(workdir.checkpoint.read_bytes()[:1000])
     with pytest.raises(UserError, match="is damaged"):
         training.train(QUICK, workdir.path, resume=True)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_within_a_destructor_stops_a_run_too(tmp_path, monkeypatch):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=2, stop=StopInDestructorAfter)
+    assert len(history(workdir)) == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 RUN_AND_WAIT = """

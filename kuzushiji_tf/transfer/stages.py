@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from kuzushiji_tf.callbacks import Checkpoint, History, Progress, SpeedMeter, StopOnNan
+from kuzushiji_tf.callbacks import Checkpoint, History, Progress, SpeedMeter, StopOnInterrupt, StopOnNan
 from kuzushiji_tf.checkpoints import load_checkpoint
 from kuzushiji_tf.distribution import device_name
 from kuzushiji_tf.errors import UserError
@@ -142,22 +142,24 @@ def _fit(setup: Setup, folder: StageFolder) -> History:
     steps = setup.plan.steps_per_epoch
     history = History(folder.history_file, finished, setup.figures)
     table = folder.name.split("-")[0]
-    setup.model.fit(
-        setup.batches(finished * steps),
-        epochs=setup.epochs,
-        initial_epoch=finished,
-        steps_per_epoch=steps,
-        validation_data=setup.validation,
-        verbose=0,
-        shuffle=False,
-        callbacks=[
-            StopOnNan(f"lower {table}.learning_rate in the recipe"),
-            SpeedMeter(steps * setup.plan.step_size),
-            history,
-            Checkpoint(folder.checkpoint, [], restored),
-            keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
-            *setup.callbacks,
-            Progress(setup.epochs, steps, setup.figures, folder.name),
-        ],
-    )
+    with StopOnInterrupt() as interrupts:
+        setup.model.fit(
+            setup.batches(finished * steps),
+            epochs=setup.epochs,
+            initial_epoch=finished,
+            steps_per_epoch=steps,
+            validation_data=setup.validation,
+            verbose=0,
+            shuffle=False,
+            callbacks=[
+                interrupts,
+                StopOnNan(f"lower {table}.learning_rate in the recipe"),
+                SpeedMeter(steps * setup.plan.step_size),
+                history,
+                Checkpoint(folder.checkpoint, [], restored),
+                keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
+                *setup.callbacks,
+                Progress(setup.epochs, steps, setup.figures, folder.name),
+            ],
+        )
     return history

@@ -98,13 +98,14 @@ class Architecture:
     head_rank: int = 0  # features that the classifier sees, which keeps thousands of classes small; 0: all
     stochastic_depth: float = 0.0  # chance to skip the last residual block for an image; linearly less before it
     stem_stride: int = 0  # of the first convolution; 0: the family's own
+    batch_norm_momentum: float = 0.0  # of the averages that batch normalization keeps; 0: the family's own
     reconstruction: float = 0.0  # weight of the squared error of redrawing the image (capsnet); published: 0.0005
 
     def __post_init__(self):
         require_finite(self, "architecture.")
         require(POSITIVE, self, ("width", "depth"), "architecture.")
         require(NOT_NEGATIVE, self, ("head_rank", "reconstruction"), "architecture.")
-        require(BELOW_ONE, self, ("stochastic_depth",), "architecture.")
+        require(BELOW_ONE, self, ("stochastic_depth", "batch_norm_momentum"), "architecture.")
         if self.stem_stride not in (0, 1, 2):
             raise UserError(f"architecture.stem_stride is {self.stem_stride}; it must be 1 or 2, or 0.")
 

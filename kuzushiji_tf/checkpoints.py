@@ -9,6 +9,7 @@ import numpy as np
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
+from kuzushiji_tf.population import measure_population
 
 # What Keras's EarlyStopping and ReduceLROnPlateau keep between epochs and Keras's own checkpoints forget.
 _CALLBACK_STATE = ("wait", "best", "best_epoch", "cooldown_counter", "stopped_epoch")
@@ -63,10 +64,16 @@ def load_checkpoint(path: Path, model: keras.Model) -> tuple[int, list[dict[str,
     return epoch, state["watchers"]
 
 
-def save_for_use(recogniser: keras.Model, optimizer: keras.optimizers.Optimizer, path: Path) -> None:
+def save_for_use(
+    recogniser: keras.Model, optimizer: keras.optimizers.Optimizer, path: Path, population: np.ndarray | None = None
+) -> None:
     """Save a plain float32 model without the optimizer, whatever precision it was trained in.
 
     Where the optimizer keeps a moving average of the weights, that is what is saved.
+
+    Args:
+        population: images whose statistics batch normalization gets, as `measure_population` takes them; None: it keeps
+            its own.
     """
     plain = keras.models.clone_model(recogniser, clone_function=_in_float32)
     plain.set_weights(recogniser.get_weights())
@@ -77,6 +84,8 @@ def save_for_use(recogniser: keras.Model, optimizer: keras.optimizers.Optimizer,
         average_of = {id(variable): average for variable, average in averages}
         for variable, source in zip(plain.trainable_variables, recogniser.trainable_variables, strict=True):
             variable.assign(keras.ops.convert_to_numpy(average_of[id(source)]))
+    if population is not None:
+        measure_population(plain, population)
     with atomic_path(path) as temporary:
         plain.save(temporary, include_optimizer=False)
 

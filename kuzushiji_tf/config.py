@@ -98,14 +98,13 @@ class Architecture:
     head_rank: int = 0  # features that the classifier sees, which keeps thousands of classes small; 0: all
     stochastic_depth: float = 0.0  # chance to skip the last residual block for an image; linearly less before it
     stem_stride: int = 0  # of the first convolution; 0: the family's own
-    batch_norm_momentum: float = 0.0  # of the averages that batch normalization keeps; 0: the family's own
     reconstruction: float = 0.0  # weight of the squared error of redrawing the image (capsnet); published: 0.0005
 
     def __post_init__(self):
         require_finite(self, "architecture.")
         require(POSITIVE, self, ("width", "depth"), "architecture.")
         require(NOT_NEGATIVE, self, ("head_rank", "reconstruction"), "architecture.")
-        require(BELOW_ONE, self, ("stochastic_depth", "batch_norm_momentum"), "architecture.")
+        require(BELOW_ONE, self, ("stochastic_depth",), "architecture.")
         if self.stem_stride not in (0, 1, 2):
             raise UserError(f"architecture.stem_stride is {self.stem_stride}; it must be 1 or 2, or 0.")
 
@@ -168,6 +167,7 @@ class TrainingConfig:
     mixing: Literal["none", "input", "manifold", "cutmix"] = "none"  # of pairs of images, or of what is made of them
     mixing_alpha: float = 1.0  # the share of the first of a pair is drawn from Beta(alpha, alpha)
     ema_decay: float = 0.0  # moving average of the weights, used for validation and export; 0: none
+    population_images: int = 0  # of training; batch normalization ends with their statistics; 0: with its averages
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the layers' arithmetic
     jit: bool = False  # compile the step with XLA
     architecture: Architecture = field(default_factory=Architecture)
@@ -183,11 +183,15 @@ class TrainingConfig:
         require(BELOW_ONE, self, ("validation_fraction", "label_smoothing", "ema_decay"))
         require(POSITIVE, self, ("learning_rate", "plateau_factor", "mixing_alpha"))
         numbers = ("seed", "balance", "epoch_images", "plain_epochs", "weight_decay", "warmup_epochs")
-        require(NOT_NEGATIVE, self, (*numbers, "plateau_patience", "early_stopping_patience"))
+        require(NOT_NEGATIVE, self, (*numbers, "population_images", "plateau_patience", "early_stopping_patience"))
         if self.plain_epochs and (self.balance or self.plain_epochs > self.epochs):
             raise UserError(
                 f"plain_epochs is {self.plain_epochs}; it must not be above epochs ({self.epochs}), nor "
                 "stand beside balance."
+            )
+        if self.population_images and self.early_stopping_patience:
+            raise UserError(
+                "population_images does not go with early_stopping_patience, which keeps an epoch as it was validated."
             )
         if self.loss == "margin" and self.model != "capsnet":
             raise UserError(f"loss = margin is made for the lengths of capsules: {self.model} needs crossentropy.")

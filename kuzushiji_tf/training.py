@@ -185,13 +185,14 @@ def _fit(
                 Progress(config.epochs, plan.steps_per_epoch),
             ],
         )
-    _finish(workdir, config, dataset, held_out, recogniser, model.optimizer, history)
+    _finish(workdir, config, dataset, rows, held_out, recogniser, model.optimizer, history)
 
 
 def _finish(
     workdir: WorkDirectory,
     config: TrainingConfig,
     dataset: CharacterDataset,
+    rows: np.ndarray,
     held_out: np.ndarray,
     recogniser: keras.Model,
     optimizer: keras.optimizers.Optimizer,
@@ -203,7 +204,11 @@ def _finish(
         with atomic_path(workdir.final) as temporary:
             shutil.copyfile(workdir.best, temporary)
     else:
-        save_for_use(recogniser, optimizer, workdir.final)
+        population = None
+        if config.population_images:
+            order = np.random.default_rng(config.seed).permutation(rows)
+            population = dataset.images[np.sort(order[: config.population_images])]
+        save_for_use(recogniser, optimizer, workdir.final, population)
     calibration = {}
     if len(held_out):
         probabilities = load_predictor(workdir.path).predict(dataset.images[held_out])

@@ -115,6 +115,8 @@ def test_value_of_a_wrong_type_is_named(tmp_path, text, problem):
         ("ema_decay = 1", "ema_decay is 1.0"),
         ("balance = -1", "balance is -1; it must not be negative"),
         ("epoch_images = -1", "epoch_images is -1"),
+        ("population_images = -1", "population_images is -1; it must not be negative"),
+        ("population_images = 9\nearly_stopping_patience = 1", "population_images does not go with early_stopping"),
         ("plain_epochs = 4", "plain_epochs is 4; it must not be above epochs (3)"),
         ("plain_epochs = 1\nbalance = 9", "nor stand beside balance"),
         ("[distillation]\nteacher_weight = 1.5", "distillation.teacher_weight is 1.5; it must be in 0 < value <= 1"),

@@ -190,7 +190,6 @@ def test_a_file_of_an_earlier_version_still_loads_and_still_predicts(family):
         ("preact_resnet20", "reconstruction", 0.0005),
         ("efficientnet_b0", "width", 0.5),
         ("efficientnet_b7", "depth", 0.5),
-        ("resnet18", "batch_norm_momentum", 0.95),
     ],
 )
 def test_a_choice_that_the_family_does_not_have_is_refused(name, knob, value):
@@ -237,13 +236,6 @@ def test_stochastic_depth_grows_linearly_to_the_last_block(name):
     assert rates == sorted(rates) and 0 < rates[0] < rates[-1] <= 0.5 and len(rates) >= 8
     plain = build_model(name, (32, 32), 4)
     assert not [layer for layer in plain.layers if getattr(layer, "noise_shape", None)]
-
-
-@pytest.mark.parametrize(("chosen", "expected"), [(0.0, 0.99), (0.95, 0.95)])
-def test_the_momentum_of_batch_normalization_is_the_chosen_one(chosen, expected):
-    model = build_model("efficientnet_b0", (28, 28), 4, architecture=Architecture(batch_norm_momentum=chosen))
-    normalizations = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert len(normalizations) == 49 and {layer.momentum for layer in normalizations} == {expected}
 
 
 def test_efficientnet_has_the_published_parameters_and_scales_and_halves_the_image_as_it_should():

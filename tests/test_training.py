@@ -16,8 +16,10 @@ import pytest
 
 from kuzushiji_tf import training
 from kuzushiji_tf.config import Distillation, ImageAugmentation, TrainingConfig
+from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.labels import Labels
+from kuzushiji_tf.population import measure_population
 from kuzushiji_tf.predictors import load_keras, load_predictor
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
 from tests.making import CHARACTERS, random_dataset
@@ -296,6 +298,22 @@ def test_a_work_directory_in_use_is_refused(tmp_path):
     claim = claimed(tmp_path / "run", QUICK, overwrite=False, resume=False)
     with claim, pytest.raises(UserError, match="in use by another run"):
         training.train(QUICK, tmp_path / "run", overwrite=True)
+
+
+def test_a_run_ends_with_the_statistics_of_its_population(tmp_path):
+    quick = replace(QUICK, model="small_cnn", epochs=1)
+    plain, measured = (
+        load_keras(training.train(replace(quick, population_images=number), tmp_path / str(number)).final)
+        for number in (0, 1000)  # more than there are: all
+    )
+    for before, after in zip(plain.trainable_variables, measured.trainable_variables, strict=True):
+        np.testing.assert_array_equal(before, after)
+    dataset = random_dataset(250, learnable=True)
+    rows, _ = validation_rows(dataset, quick.validation_fraction, quick.seed)
+    assert not np.allclose(plain.get_weights()[3], measured.get_weights()[3], rtol=0.01)
+    measure_population(plain, dataset.images[np.sort(rows)])
+    for before, after in zip(plain.get_weights(), measured.get_weights(), strict=True):
+        np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
 
 
 def test_a_run_is_resumed_only_with_its_own_knobs(tmp_path, monkeypatch):

@@ -61,20 +61,16 @@ def _logits(
     """Return the logits of a variant.
 
     The first convolution has stride 1 for images of at most 64 pixels, else 2 as published. Blocks are skipped at
-    random only if `architecture.stochastic_depth` says so; the published chance is 0.2. A deep variant that sees few
-    batches needs a lower `architecture.batch_norm_momentum` than Keras's 0.99: averages that lag behind the weights are
-    amplified by dozens of blocks.
+    random only if `architecture.stochastic_depth` says so; the published chance is 0.2.
     """
     stride = architecture.stem_stride or (1 if max(image.shape[1:3]) <= _LARGEST_FOR_STRIDE_1 else 2)
-    x = _features(variant, image, stride, seeds, architecture)
+    x = _features(variant, image, stride, seeds, architecture.stochastic_depth)
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
     x = layers.Dropout(_of_variant(variant)[1], seed=seeds.draw(), name="top_dropout")(x)
     return classify(x, classes, seeds, architecture)
 
 
-def _features(
-    variant: str, image: keras.KerasTensor, stride: int, seeds: Seeds, architecture: Architecture
-) -> keras.KerasTensor:
+def _features(variant: str, image: keras.KerasTensor, stride: int, seeds: Seeds, skip: float) -> keras.KerasTensor:
     """Return the last feature map: Keras's network layer by layer, each with a seed of its own.
 
     Keras builds only networks with a first stride of 2 whose layers draw their own seeds. So it builds one for an
@@ -89,24 +85,20 @@ def _features(
     for layer in published.layers[1:]:
         inputs = [made[id(tensor)] for tensor in _listed(layer.input)]
         inputs = inputs if isinstance(layer.input, list) else inputs[0]
-        name = names.get(layer.name, layer.name)
-        made[id(layer.output)] = _made_again(layer, name, stride, seeds, architecture)(inputs)
+        made[id(layer.output)] = _made_again(layer, names.get(layer.name, layer.name), stride, seeds, skip)(inputs)
     return made[id(published.outputs[0])]
 
 
 def _made_again(
-    layer: layers.Layer, name: str, stem_stride: int, seeds: Seeds, architecture: Architecture
+    layer: layers.Layer, name: str, stem_stride: int, seeds: Seeds, skip: float
 ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     """Return a new layer like the published one, or the identity for one that is not needed here."""
-    skip = architecture.stochastic_depth
     config = layer.get_config() | {"name": name}
     # The image is in 0..1 already.
     if isinstance(layer, layers.Rescaling) or (isinstance(layer, layers.Dropout) and not skip):
         return _identity
     if isinstance(layer, layers.Dropout):
         config |= {"rate": layer.rate * skip / _PUBLISHED_SKIP, "seed": seeds.draw()}
-    if isinstance(layer, layers.BatchNormalization) and architecture.batch_norm_momentum:
-        config["momentum"] = architecture.batch_norm_momentum
     if name == "stem_conv_pad" and stem_stride == 1:
         config["padding"] = 1
     if name == "stem_conv":

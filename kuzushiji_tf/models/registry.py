@@ -26,7 +26,6 @@ class _Entry:
 
 
 _RESIDUAL = ("width", "depth", "head_rank", "stochastic_depth", "stem_stride")
-_EFFICIENTNET = ("head_rank", "stochastic_depth", "stem_stride", "batch_norm_momentum")
 _ENTRIES: dict[str, _Entry] = {
     "capsnet": _Entry(capsnet, ("width", "reconstruction")),
     "preact_resnet12": _Entry(preact_resnet12, _RESIDUAL),
@@ -38,7 +37,7 @@ _ENTRIES: dict[str, _Entry] = {
     "small_cnn": _Entry(small_cnn, ("width", "depth", "head_rank", "stem_stride")),
     "vgg": _Entry(vgg, ("width", "head_rank")),
     "vgg_etl": _Entry(vgg_etl, ("width", "head_rank")),
-} | {name: _Entry(build, _EFFICIENTNET) for name, build in EFFICIENTNETS.items()}
+} | {name: _Entry(build, ("head_rank", "stochastic_depth", "stem_stride")) for name, build in EFFICIENTNETS.items()}
 
 
 def model_names() -> list[str]:

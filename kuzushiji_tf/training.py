@@ -206,8 +206,9 @@ def _finish(
     else:
         population = None
         if config.population_images:
+            # In random order, so that each batch is like the whole, of data sorted by class too.
             order = np.random.default_rng(config.seed).permutation(rows)
-            population = dataset.images[np.sort(order[: config.population_images])]
+            population = dataset.images[order[: config.population_images]]
         save_for_use(recogniser, optimizer, workdir.final, population)
     calibration = {}
     if len(held_out):

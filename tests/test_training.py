@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from kuzushiji_tf import training
+from kuzushiji_tf import checkpoints, training
 from kuzushiji_tf.config import Distillation, ImageAugmentation, TrainingConfig
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
@@ -311,9 +311,20 @@ def test_a_run_ends_with_the_statistics_of_its_population(tmp_path):
     dataset = random_dataset(250, learnable=True)
     rows, _ = validation_rows(dataset, quick.validation_fraction, quick.seed)
     assert not np.allclose(plain.get_weights()[3], measured.get_weights()[3], rtol=0.01)
-    measure_population(plain, dataset.images[np.sort(rows)])
+    measure_population(plain, dataset.images[rows])
     for before, after in zip(plain.get_weights(), measured.get_weights(), strict=True):
         np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
+
+
+def test_a_population_is_of_training_images_in_random_order(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(checkpoints, "measure_population", lambda model, images: seen.append(images))
+    config = replace(QUICK, epochs=1, population_images=50)
+    training.train(config, tmp_path / "run")
+    images = random_dataset(250, learnable=True).images
+    drawn = [int(np.flatnonzero((images == image).all(axis=(1, 2)))[0]) for image in seen[-1]]
+    rows, _ = validation_rows(random_dataset(250, learnable=True), config.validation_fraction, config.seed)
+    assert len(set(drawn)) == 50 and set(drawn) <= set(rows) and drawn != sorted(drawn)
 
 
 def test_a_run_is_resumed_only_with_its_own_knobs(tmp_path, monkeypatch):

@@ -68,10 +68,7 @@ def write_float32(model: keras.Model, path: Path) -> None:
 
 def write_float16(model: keras.Model, path: Path) -> None:
     """Write a `.tflite` file with float16 weights; it computes in float32 where the device has nothing faster."""
-    with _converter(model) as converter:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-        path.write_bytes(converter.convert())
+    _write_compressed(model, path, [tf.float16])
 
 
 def write_int8(model: keras.Model, path: Path, representative_images: np.ndarray) -> None:
@@ -102,9 +99,7 @@ def write_int8_weights(model: keras.Model, path: Path) -> None:
 
     It is as small as that of `write_int8`.
     """
-    with _converter(model) as converter:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        path.write_bytes(converter.convert())
+    _write_compressed(model, path, [])
 
 
 def write_dynamic(model: keras.Model, path: Path, box: bool) -> None:
@@ -157,6 +152,14 @@ def _after_softmax(content: bytes) -> list[str]:
         names += [graph.tensors[output].name.decode() for output in operator.outputs]
         pending += operator.inputs.tolist()
     return names if has_softmax else []
+
+
+def _write_compressed(model: keras.Model, path: Path, weight_types: list[tf.DType]) -> None:
+    """Write a `.tflite` file with weights of one of these types, of int8 where none is given."""
+    with _converter(model) as converter:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = weight_types
+        path.write_bytes(converter.convert())
 
 
 @contextmanager

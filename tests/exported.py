@@ -1,4 +1,4 @@
-"""A plugin with a small recogniser and its export, made once for all test files that name it in `pytest_plugins`."""
+"""A plugin for test files that name it in `pytest_plugins`: a small recogniser and its export, and briefer exports."""
 
 from pathlib import Path
 
@@ -32,3 +32,22 @@ def exported(learned, tmp_path_factory) -> Path:
         dynamic_size=True,
     )
     return folder
+
+
+@pytest.fixture
+def only_int8(monkeypatch) -> None:
+    """Leave out the conversions that a test does not look at."""
+    _convert_only(monkeypatch, "write_int8")
+
+
+@pytest.fixture
+def only_float32(monkeypatch) -> None:
+    """Leave out the conversions that a test does not look at."""
+    _convert_only(monkeypatch, "write_float32")
+
+
+def _convert_only(monkeypatch, kept: str) -> None:
+    from kuzushiji_tf import conversion
+
+    for name in {"write_saved_model", "write_float32", "write_float16", "write_int8"} - {kept}:
+        monkeypatch.setattr(conversion, name, lambda *arguments: None)

@@ -20,6 +20,8 @@ from kuzushiji_tf.predictors import content_sha256, load_predictor
 from kuzushiji_tf.workdirs import WorkDirectory
 from tests.tiny import bars_dataset, tiny_model, trained, write_run
 
+pytest_plugins = ["tests.exported"]
+
 TRAIN = bars_dataset(400)
 WEIGHTS = (0.7, 0.3)
 
@@ -164,9 +166,7 @@ def test_runs_that_held_nothing_out_in_common_cannot_be_weighed(models, asked, t
     assert not (tmp_path / "both").exists()
 
 
-def test_an_ensemble_is_evaluated_and_exported_as_any_run(paths, asked, tmp_path, capsys, monkeypatch):
-    for name in ("write_saved_model", "write_float16", "write_int8"):
-        monkeypatch.setattr(conversion, name, lambda *arguments: None)
+def test_an_ensemble_is_evaluated_and_exported_as_any_run(paths, asked, tmp_path, capsys, only_float32):
     both = tmp_path / "both"
     assert main(["ensemble", *map(str, paths), "--output", str(both), "--json"]) == 0
     printed = capsys.readouterr().out

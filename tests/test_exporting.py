@@ -28,20 +28,6 @@ pytest_plugins = ["tests.exported"]
 TFLITE = ("model-float32.tflite", "model-float16.tflite", "model-int8.tflite")
 
 
-@pytest.fixture
-def only_int8(monkeypatch):
-    """Leave out the conversions that a test does not look at."""
-    for name in ("write_saved_model", "write_float32", "write_float16"):
-        monkeypatch.setattr(conversion, name, lambda *arguments: None)
-
-
-@pytest.fixture
-def only_float32(monkeypatch):
-    """Leave out the conversions that a test does not look at."""
-    for name in ("write_saved_model", "write_float16", "write_int8"):
-        monkeypatch.setattr(conversion, name, lambda *arguments: None)
-
-
 def _export(model, dataset, output, **options):
     test = {"test": EvaluationSet(dataset, dataset.content_hash)}
     options = {"representative_images": dataset.images[:20], "test_sets": test, **options}

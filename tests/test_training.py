@@ -340,8 +340,16 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path, monkeypatch):
         training.train(QUICK, workdir.path, resume=True)
 
 
+@pytest.fixture
+def ctrl_c_raises():
+    """Handle SIGINT as Python does at a terminal; a shell's background jobs are started with it ignored."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_ctrl_c_within_a_destructor_stops_a_run_too(tmp_path, monkeypatch):
+def test_ctrl_c_within_a_destructor_stops_a_run_too(tmp_path, monkeypatch, ctrl_c_raises):
     workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=2, stop=StopInDestructorAfter)
     assert len(history(workdir)) == 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

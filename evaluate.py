@@ -1,4 +1,4 @@
-"""Score a trained or exported recogniser. Flags: python evaluate.py --help"""
+"""Score a trained or exported recognizer. Flags: python evaluate.py --help"""
 
 import sys
 

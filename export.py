@@ -1,4 +1,4 @@
-"""Export a trained recogniser and verify every file. Flags: python export.py --help"""
+"""Export a trained recognizer and verify every file. Flags: python export.py --help"""
 
 import sys
 

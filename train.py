@@ -1,4 +1,4 @@
-"""Train a recogniser. Flags: python train.py --help"""
+"""Train a recognizer. Flags: python train.py --help"""
 
 import sys
 

@@ -26,11 +26,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
 
+from kuzushiji_tf.batches.materializing import materialize
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.materializing import materialize
 
 CLASSES = 3832
 FEW, MANY = 16, 10_000  # images of each class: 60 thousand and 38 million in all
@@ -55,8 +55,8 @@ def originals() -> CharacterDataset:
 
 def virtual_batches(dataset: CharacterDataset, per_class: int):
     """Return the training batches of the virtual set, in random order, as `--balance` has them."""
-    from kuzushiji_tf.pipeline import training_batches
-    from kuzushiji_tf.sampling import BalancedPlan, EpochPlan
+    from kuzushiji_tf.batches.pipeline import training_batches
+    from kuzushiji_tf.batches.sampling import BalancedPlan, EpochPlan
 
     balanced = BalancedPlan(dataset.labels, np.arange(len(dataset)), per_class, seed=0)
     return training_batches(dataset, balanced, EpochPlan(len(balanced), BATCH, seed=0), ImageAugmentation())

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kuzushiji_tf.datasets.etl_codes import NO_CHARACTER, UNDEFINED
-from kuzushiji_tf.datasets.etl_sets import SETS, EtlSet, read_batches
+from kuzushiji_tf.datasets.etl.codes import NO_CHARACTER, UNDEFINED
+from kuzushiji_tf.datasets.etl.sets import SETS, EtlSet, read_batches
 
 FILES = {
     "etl1": "ETL1C_{:02d}",

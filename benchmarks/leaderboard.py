@@ -29,11 +29,12 @@ import tyro
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from leaderboard_recipes import EnsembleRecipe, Training, read_recipes
+from leaderboard_results import PAGE, TABLE, Measured, make_rows, merge, percent, write_results
+
 from kuzushiji_tf.config import TrainingConfig, config_from_dict
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.quiet import start_tensorflow
-from kuzushiji_tf.recipes import EnsembleRecipe, Training, read_recipes
-from kuzushiji_tf.results import PAGE, TABLE, Measured, make_rows, merge, percent, write_results
+from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,7 +109,7 @@ def joined(
     Raises:
         UserError: a member is not finished, the folder holds a run that is no ensemble, or as `ensemble.join_runs`.
     """
-    from kuzushiji_tf.ensemble import holds_ensemble_of, join_runs
+    from kuzushiji_tf.training.ensembles import holds_ensemble_of, join_runs
 
     trainings = ensemble.trainings(seed)
     missing = [training.name for training in trainings if training not in finished]
@@ -167,8 +168,8 @@ def _model(workdir: WorkDirectory) -> str:
 def _scores(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, Any]:
     """Return what the run's evaluation on its test split says."""
     from kuzushiji_tf.datasets.registry import LoadOptions, load_dataset
-    from kuzushiji_tf.evaluation import METRICS, evaluate
-    from kuzushiji_tf.predictors import load_predictor
+    from kuzushiji_tf.evaluation.scoring import METRICS, evaluate
+    from kuzushiji_tf.recognition.predictors import load_predictor
 
     folder = workdir.evaluation / f"{Path(workdir.config.dataset).resolve().name}-test"
     file = folder / METRICS
@@ -184,9 +185,9 @@ def _scores(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, Any]:
 
 def _figures_of_graph(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, float]:
     """Return the operations of a run's network and the figures of its exported files."""
-    from kuzushiji_tf.complexity import multiply_accumulates
-    from kuzushiji_tf.exporting import export_run
-    from kuzushiji_tf.predictors import CARD, EXPORTED_FILES, load_keras, read_card
+    from kuzushiji_tf.exporting.folders import export_run
+    from kuzushiji_tf.models.complexity import multiply_accumulates
+    from kuzushiji_tf.recognition.predictors import CARD, EXPORTED_FILES, load_keras, read_card
 
     figures = {"macs": multiply_accumulates(load_keras(workdir.final))}
     card = read_card(workdir.export) if (workdir.export / CARD).exists() else None

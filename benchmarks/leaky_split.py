@@ -24,15 +24,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tyro
 
-from kuzushiji_tf import training
+from kuzushiji_tf.batches.materializing import materialize
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.subsets import select_classes
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.evaluation import evaluate
-from kuzushiji_tf.materializing import materialize
-from kuzushiji_tf.predictors import Predictor, load_predictor
+from kuzushiji_tf.evaluation.scoring import evaluate
+from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
+from kuzushiji_tf.training import runs as training
 
 TESTED = 0.1  # of the copies, as in the source project
 COPIES = 5  # of an original, at least

@@ -24,9 +24,9 @@ from kuzushiji_tf.config import Architecture, TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.evaluation import evaluate
-from kuzushiji_tf.predictors import load_predictor
-from kuzushiji_tf.training import train
+from kuzushiji_tf.evaluation.scoring import evaluate
+from kuzushiji_tf.recognition.predictors import load_predictor
+from kuzushiji_tf.training.runs import train
 from kuzushiji_tf.workdirs import WorkDirectory
 
 ALPHAS = {"none": 1.0, "input": 1.0, "manifold": 2.0}

@@ -20,11 +20,11 @@ import numpy as np
 import tensorflow as tf
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
+from kuzushiji_tf.batches.pipeline import training_batches
+from kuzushiji_tf.batches.sampling import EpochPlan
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.pipeline import training_batches
-from kuzushiji_tf.sampling import EpochPlan
 
 BATCH = 128
 IMAGES = 8192

@@ -1,4 +1,4 @@
-"""How well a touch recogniser tells that something is no character, when it may refuse one real character in twenty.
+"""How well a touch recognizer tells that something is no character, when it may refuse one real character in twenty.
 
     python benchmarks/rejection.py --model saved_models/touch-kana
 
@@ -7,7 +7,7 @@ trained on, and Latin letters, which are no scribbles and were never shown as su
 the highest probability of being no character.
 
 Last line: JSON with the shares `kept`, `accuracy_of_kept`, `scribbles_rejected` and `letters_rejected`, and the
-`threshold` of that probability; and the same, `shipped_...`, at the threshold that the recogniser's card names.
+`threshold` of that probability; and the same, `shipped_...`, at the threshold that the recognizer's card names.
 """
 
 import json
@@ -20,14 +20,14 @@ import tyro
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
+from kuzushiji_tf.characters.labels import UNKNOWN
 from kuzushiji_tf.datasets.kana import forms_of
 from kuzushiji_tf.datasets.registry import LoadOptions, load_dataset
 from kuzushiji_tf.datasets.scribbles import draw_scribbles
-from kuzushiji_tf.evaluation import match_classes
-from kuzushiji_tf.labels import UNKNOWN
-from kuzushiji_tf.normalization import fit_image
-from kuzushiji_tf.predictors import load_predictor
-from kuzushiji_tf.recognizer import Repertoire
+from kuzushiji_tf.evaluation.scoring import match_classes
+from kuzushiji_tf.ink.normalization import fit_image
+from kuzushiji_tf.recognition.predictors import load_predictor
+from kuzushiji_tf.recognition.recognizer import Repertoire
 
 SCRIBBLE_SEED = 987_654_321  # far from those of training and testing
 FONTS = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono")
@@ -46,7 +46,7 @@ class Flags:
 
 
 def letters(size: int) -> np.ndarray:
-    """Return every Latin letter in six fonts, uint8 `[312, size, size]`, normalized as a recogniser does it."""
+    """Return every Latin letter in six fonts, uint8 `[312, size, size]`, normalized as a recognizer does it."""
     images = []
     for family in FONTS:
         for weight in ("normal", "bold"):

@@ -25,11 +25,11 @@ import keras
 import numpy as np
 import tyro
 
-from kuzushiji_tf import training
-from kuzushiji_tf.compiling import compiled_models
 from kuzushiji_tf.config import ImageAugmentation, TrainingConfig
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.training import runs as training
+from kuzushiji_tf.training.compiling import compiled_models
 
 SETTLE = 1.0  # seconds in which our pipeline fills its buffers, so that it does not do so in the time of `fit`
 AUGMENTATION = ImageAugmentation(

@@ -31,7 +31,7 @@ from kuzushiji_tf.datasets.handwriting import Variation
 from kuzushiji_tf.datasets.kana import IMAGE_SIZE, draw_characters
 from kuzushiji_tf.datasets.kanjivg import has_strokes, load_strokes
 from kuzushiji_tf.datasets.tomoe import load_tomoe_strokes
-from kuzushiji_tf.normalization import draw_strokes
+from kuzushiji_tf.ink.normalization import draw_strokes
 
 DEFAULT = Variation()
 SETTINGS = {

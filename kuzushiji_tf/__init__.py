@@ -1,3 +1,3 @@
-"""Recognisers of Japanese characters, cursive (kuzushiji) and modern: train, evaluate, export, embed."""
+"""Recognizers of Japanese characters, cursive (kuzushiji) and modern: train, evaluate, export, embed."""
 
 __version__ = "0.1.0"

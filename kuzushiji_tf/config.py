@@ -123,7 +123,7 @@ class Neighbors:
 
 @dataclass(frozen=True)
 class Distillation:
-    """Learning a trained recogniser's probabilities beside the labels (Hinton et al. 2015)."""
+    """Learning a trained recognizer's probabilities beside the labels (Hinton et al. 2015)."""
 
     teacher: str | None = None  # a run's work directory or a .keras file; of the same classes and image size
     teacher_weight: float = 0.7  # of the teacher in the loss; the labels have the rest
@@ -138,7 +138,7 @@ class Distillation:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training run. The defaults train the kana recogniser in a few minutes on two cores."""
+    """One training run. The defaults train the kana recognizer in a few minutes on two cores."""
 
     dataset: str = "kana"  # a registered data set, several joined by +, or a folder of your own images or arrays
     classes: str | None = None  # keep these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49

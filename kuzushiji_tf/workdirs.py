@@ -9,7 +9,7 @@ best.keras    weights of the best validation epoch
 final.keras   weights of the last epoch, or of the best one where early stopping was asked for
 final.npz     instead of those two: the training images of a nearest-neighbor model
 evaluation/   one folder a data set
-export/       the exported recogniser
+export/       the exported recognizer
 """
 
 import fcntl
@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import TrainingConfig, config_from_dict
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
-from kuzushiji_tf.labels import Labels
 
 LOCK = ".lock"
 RUNS = Path("runs")
@@ -217,7 +217,7 @@ def all_runs(root: Path = RUNS) -> list[WorkDirectory]:
 def run_folders(kind: str | None, root: Path = RUNS) -> list[Path]:
     """Return the folders under `root` whose config.json names a kind, the one that was written last at the end.
 
-    A recogniser's names none.
+    A recognizer's names none.
     """
     files = sorted(root.glob("*/config.json"), key=lambda file: (file.stat().st_mtime, file.parent.name))
     return [file.parent for file in files if _kind_of(file) == kind]

@@ -1,4 +1,4 @@
-"""A plugin for test files that name it in `pytest_plugins`: a small recogniser and its export, and briefer exports."""
+"""A plugin for test files that name it in `pytest_plugins`: a small recognizer and its export, and briefer exports."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ def learned() -> tuple:
 @pytest.fixture(scope="session")
 def exported(learned, tmp_path_factory) -> Path:
     """The exported folder of the model of `learned`; tests must not change it."""
-    from kuzushiji_tf.exporting import export_model
-    from kuzushiji_tf.model_card import EvaluationSet
+    from kuzushiji_tf.exporting.folders import export_model
+    from kuzushiji_tf.exporting.model_card import EvaluationSet
 
     dataset, model = learned
     folder = tmp_path_factory.mktemp("exported") / "patterns"
@@ -47,7 +47,7 @@ def only_float32(monkeypatch) -> None:
 
 
 def _convert_only(monkeypatch, kept: str) -> None:
-    from kuzushiji_tf import conversion
+    from kuzushiji_tf.exporting import conversion
 
     for name in {"write_saved_model", "write_float32", "write_float16", "write_int8"} - {kept}:
         monkeypatch.setattr(conversion, name, lambda *arguments: None)

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from kuzushiji_tf.config import Architecture
-from kuzushiji_tf.conversion import write_float32
+from kuzushiji_tf.exporting.conversion import write_float32
 from kuzushiji_tf.files import atomic_path, write_json
 from kuzushiji_tf.models import build_model
-from kuzushiji_tf.predictors import with_probabilities
+from kuzushiji_tf.recognition.predictors import with_probabilities
 
 GOLDEN = Path(__file__).parent / "golden"
 CLASSES = 4
@@ -49,10 +49,10 @@ def main() -> None:
         with atomic_path(GOLDEN / f"{family}.keras") as path:
             model.save(path)
             _compress(path)
-        recogniser = with_probabilities(model)
+        recognizer = with_probabilities(model)
         with atomic_path(GOLDEN / f"{family}.tflite") as path:
-            write_float32(recogniser, path)
-        probabilities = np.asarray(recogniser(golden_images(size)[..., None].astype(np.float32)))
+            write_float32(recognizer, path)
+        probabilities = np.asarray(recognizer(golden_images(size)[..., None].astype(np.float32)))
         expected[family] = {"size": size, "probabilities": np.round(probabilities, 6).tolist()}
     write_json(expected_file, dict(sorted(expected.items())))
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, load_strokes
 from kuzushiji_tf.files import write_json
-from kuzushiji_tf.normalization import draw_ink
-from kuzushiji_tf.strokes import arc_length, resample
+from kuzushiji_tf.ink.normalization import draw_ink
+from kuzushiji_tf.ink.strokes import arc_length, resample
 
 PATH = Path(__file__).parent / "data" / "ink_vectors.json"
 KANA, KANJI = "あのねがぱへアシツ", "一口書鬱永道"

@@ -5,8 +5,8 @@ import zlib
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset
-from kuzushiji_tf.labels import Labels
 
 CHARACTERS = Labels(tuple("おきすつなはまやれを"))
 

@@ -101,7 +101,7 @@ def draw(page: Any, strokes: list[np.ndarray]) -> None:
 
 
 def candidates(page: Any) -> list[str]:
-    """Return the characters that the page offers, best first, once it has recognised every stroke drawn."""
+    """Return the characters that the page offers, best first, once it has recognized every stroke drawn."""
     # A function, not an expression: the page's security policy forbids eval.
     page.wait_for_function(
         "() => document.querySelector('#candidates button') || document.querySelector('#note').textContent"

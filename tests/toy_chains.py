@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.files import write_json
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.predictors import Predictor
+from kuzushiji_tf.recognition.predictors import Predictor
 from kuzushiji_tf.transfer import chain as chain_module
 from kuzushiji_tf.transfer.chain import Chain, Settings
 from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
@@ -64,8 +64,8 @@ def write_chain(path: Path, seed: int = 0, config: TransferConfig = QUICK) -> Ch
     return folder
 
 
-def modern_recogniser() -> Predictor:
-    """Return a recogniser of the modern characters: the nearest of their images, however far, is likeliest."""
+def modern_recognizer() -> Predictor:
+    """Return a recognizer of the modern characters: the nearest of their images, however far, is likeliest."""
     known = draw_modern(modern_strokes(CHARACTERS)).reshape(len(CHARACTERS), -1).astype(np.float32) / 255
 
     def run(images: np.ndarray) -> np.ndarray:

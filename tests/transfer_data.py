@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.datasets.core import content_keys
-from kuzushiji_tf.labels import Labels
 from kuzushiji_tf.transfer import data, pairs
 from kuzushiji_tf.transfer.config import Autoencoders, Mixture, Sketch, TransferConfig
 from kuzushiji_tf.transfer.modern import draw_modern, modern_strokes

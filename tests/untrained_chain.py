@@ -6,7 +6,7 @@ import pytest
 
 from kuzushiji_tf.transfer.scores import ScoringData, load_scoring_data
 from kuzushiji_tf.transfer.workdirs import ChainFolder
-from tests.toy_chains import modern_recogniser, use_few_characters, write_chain
+from tests.toy_chains import modern_recognizer, use_few_characters, write_chain
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def exported_chain(untrained, scoring_data, tmp_path_factory) -> Path:
     from kuzushiji_tf.transfer.exporting import export_chain
 
     output = tmp_path_factory.mktemp("exported-chain") / "transfer"
-    recogniser = modern_recogniser()
+    recognizer = modern_recognizer()
     with pytest.MonkeyPatch.context() as patch:
         use_few_characters(patch)
-        export_chain(untrained, output, scoring_data, recogniser, recogniser)
+        export_chain(untrained, output, scoring_data, recognizer, recognizer)
     return output

@@ -12,10 +12,10 @@ from kuzushiji_tf.datasets.registry import dataset_entries
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 
 COMMANDS = {
-    "train": "train a recogniser",
-    "evaluate": "score a trained or exported recogniser",
+    "train": "train a recognizer",
+    "evaluate": "score a trained or exported recognizer",
     "export": "write SavedModel and TFLite files, and verify each",
-    "ensemble": "average the probabilities of trained runs in one recogniser",
+    "ensemble": "average the probabilities of trained runs in one recognizer",
     "predict": "read characters from image files",
     "serve": "serve the touch page and the HTTP API",
     "transfer": "turn kuzushiji kanji into modern ones, stroke by stroke: train, generate, evaluate, draw, export",

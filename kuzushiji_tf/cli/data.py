@@ -185,15 +185,15 @@ def _download(flags: DownloadFlags) -> None:
 
 
 def _inspect(flags: InspectFlags) -> None:
+    from kuzushiji_tf.datasets.summaries import describe, summarize, write_classes
     from kuzushiji_tf.files import atomic_folder, write_json
-    from kuzushiji_tf.summaries import describe, summarize, write_classes
 
     output = flags.output or Path("inspection", f"{Path(flags.name).resolve().name}-{flags.split}")
     if output.is_dir() and any(output.iterdir()) and not (output / SUMMARY).is_file():
         raise UserError(f"{output} holds files of another kind; name a new folder with --output.")
     dataset = load_dataset(flags.name, flags.split, _options(flags, flags.classes, flags.image_size))
     summary = summarize(dataset)
-    from kuzushiji_tf import contact_sheets, figures
+    from kuzushiji_tf.evaluation import contact_sheets, figures
 
     with atomic_folder(output) as folder:
         write_json(folder / SUMMARY, summary)
@@ -207,8 +207,8 @@ def _inspect(flags: InspectFlags) -> None:
 
 
 def _split(flags: SplitFlags) -> None:
+    from kuzushiji_tf.datasets.summaries import shared_images, split_rows, write_split_file
     from kuzushiji_tf.files import atomic_path
-    from kuzushiji_tf.summaries import shared_images, split_rows, write_split_file
 
     if flags.output.is_dir():
         raise UserError(f"{flags.output} is a folder; --output names the file to write, such as split.csv.")
@@ -234,8 +234,8 @@ def _splits(name: str) -> tuple[str, ...]:
 
 
 def _materialize(flags: MaterializeFlags) -> None:
-    from kuzushiji_tf.materializing import materialize
-    from kuzushiji_tf.quiet import start_tensorflow
+    from kuzushiji_tf.batches.materializing import materialize
+    from kuzushiji_tf.runtime import start_tensorflow
 
     dataset = load_dataset(flags.name, flags.split, _options(flags, flags.classes, flags.image_size))
     if flags.balance > 0 or flags.format == "tfrecord":

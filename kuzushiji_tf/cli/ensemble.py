@@ -1,4 +1,4 @@
-"""`ensemble`: trained runs -> one recogniser that averages their probabilities, as a work directory."""
+"""`ensemble`: trained runs -> one recognizer that averages their probabilities, as a work directory."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from kuzushiji_tf.quiet import start_tensorflow
+from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory
 
 
@@ -32,7 +32,7 @@ def run(flags: EnsembleFlags) -> None:
     for path in flags.runs:
         _ = WorkDirectory(path).description  # says at once, before TensorFlow is loaded, what is no work directory
     start_tensorflow()
-    from kuzushiji_tf.ensemble import join_runs
+    from kuzushiji_tf.training.ensembles import join_runs
 
     workdir = join_runs(
         flags.runs,

@@ -1,4 +1,4 @@
-"""`evaluate`: a trained or exported recogniser -> its scores, in print and as files and pictures."""
+"""`evaluate`: a trained or exported recognizer -> its scores, in print and as files and pictures."""
 
 import json
 from dataclasses import dataclass, replace
@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import tyro
 
+from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.characters.scripts import KINDS
 from kuzushiji_tf.config import SMALLEST_SIZE, TrainingConfig, config_from_dict
 from kuzushiji_tf.datasets.registry import LoadOptions, ink_of, load_dataset
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.predictors import CARD, Predictor, load_predictor, read_card
-from kuzushiji_tf.quiet import start_tensorflow
-from kuzushiji_tf.scripts import KINDS
+from kuzushiji_tf.recognition.predictors import CARD, Predictor, load_predictor, read_card
+from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
 
 REAL_PEN = "tomoe"
@@ -50,7 +50,7 @@ def run(flags: EvaluateFlags) -> None:
         raise UserError(f"--image-size is {flags.image_size}; it must be at least {SMALLEST_SIZE}.")
     target = flags.target or find_last().path
     if not target.exists():
-        raise MissingFileError(f"There is no recogniser at {target}.")
+        raise MissingFileError(f"There is no recognizer at {target}.")
     trained = _trained(target)
     name = flags.dataset or (trained.dataset if trained else None)
     if name is None:
@@ -60,7 +60,7 @@ def run(flags: EvaluateFlags) -> None:
     predictor = load_predictor(target, file=flags.file, labels=labels)
     dataset = load_dataset(name, flags.split, _load_options(flags, name, trained, predictor))
 
-    from kuzushiji_tf.evaluation import evaluate
+    from kuzushiji_tf.evaluation.scoring import evaluate
 
     workdir = WorkDirectory(target) if WorkDirectory(target).config_file.exists() else None
     output, history = flags.output, None
@@ -99,7 +99,7 @@ def _load_options(flags: EvaluateFlags, name: str, trained: TrainingConfig | Non
 
 def _evaluate_real_pen(flags: EvaluateFlags, predictor: Predictor, output: Path | None) -> dict[str, Any]:
     """Say what a synthetic figure is worth, and evaluate on people's pen strokes where those are at hand."""
-    from kuzushiji_tf.evaluation import evaluate
+    from kuzushiji_tf.evaluation.scoring import evaluate
 
     print(
         "\nThis was a synthetic split: its images were drawn by the program that drew the training images. Such figures"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import tyro
 
-from kuzushiji_tf.quiet import start_tensorflow
+from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
 
 
@@ -36,7 +36,7 @@ def run(flags: ExportFlags) -> None:
     output = flags.output or workdir.export
     print(f"exporting {workdir.path} to {output}", flush=True)
     start_tensorflow()
-    from kuzushiji_tf.exporting import export_run
+    from kuzushiji_tf.exporting.folders import export_run
 
     card = export_run(
         workdir,

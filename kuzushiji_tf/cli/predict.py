@@ -13,20 +13,20 @@ from kuzushiji_tf.files import read_text
 from kuzushiji_tf.workdirs import all_runs
 
 if TYPE_CHECKING:
-    from kuzushiji_tf.recognizer import Reading, Recognizer
+    from kuzushiji_tf.recognition.recognizer import Reading, Recognizer
 
 SHIPPED_MODEL = Path(__file__).parents[2] / "saved_models" / "kana"
 
 
 @dataclass(frozen=True)
 class PredictFlags:
-    """What is read, and with which recogniser."""
+    """What is read, and with which recognizer."""
 
     images: tyro.conf.Positional[tuple[Path, ...]]  # pictures of one character each, of any size
     # JSON files of one character each: a list of strokes, each a list of points [x, y] or [x, y, t], y down, any unit
     strokes: tuple[Path, ...] = ()
     # an exported folder, a .tflite or .keras file, or a work directory; default: the last run's export, else the kana
-    # recogniser of this project
+    # recognizer of this project
     model: Path | None = None
     file: str | None = None  # of an exported folder: float32 (default), float16, int8, ...
     top_k: int = 5  # characters to print for each picture
@@ -39,14 +39,14 @@ def run(flags: PredictFlags) -> None:
     """Print the readings of each picture and each file of strokes; go on after one that cannot be read.
 
     Raises:
-        UserError, MissingFileError: nothing to read, no recogniser, or something could not be read (at the end).
+        UserError, MissingFileError: nothing to read, no recognizer, or something could not be read (at the end).
     """
     given = [("image", path) for path in flags.images] + [("strokes", path) for path in flags.strokes]
     if not given:
         raise UserError("Name at least one picture: python -m kuzushiji_tf predict IMAGE, or --strokes FILE.json")
     if flags.top_k < 1:
         raise UserError(f"--top-k is {flags.top_k}; it must be at least 1.")
-    from kuzushiji_tf.recognizer import Recognizer
+    from kuzushiji_tf.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(flags.model or _default_model(), file=flags.file)
     recognizer.repertoire.of_script(flags.script)  # refuses here, once, what it has no character of
@@ -100,4 +100,4 @@ def _default_model() -> Path:
         return exports[-1]
     if SHIPPED_MODEL.exists():
         return SHIPPED_MODEL
-    raise MissingFileError("There is no exported recogniser yet: run python export.py, or name one with --model.")
+    raise MissingFileError("There is no exported recognizer yet: run python export.py, or name one with --model.")

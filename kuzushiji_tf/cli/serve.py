@@ -18,10 +18,10 @@ SHUTDOWN_SECONDS = 10
 class ServeFlags:
     """Where to listen, and what to serve."""
 
-    models: Path = SHIPPED_MODELS  # a folder of exported recognisers, each in a folder of its own
+    models: Path = SHIPPED_MODELS  # a folder of exported recognizers, each in a folder of its own
     host: str = "127.0.0.1"  # the address to listen at; 0.0.0.0 is every one that this machine has
     port: int = 8000  # 0: any free one
-    threads: int | None = None  # that recognise at the same time; default: one for each processor
+    threads: int | None = None  # that recognize at the same time; default: one for each processor
     places: int = 64  # requests under way or waiting at once; more are told to try again
     # the file that holds the API key; without it the environment variable KUZUSHIJI_API_KEY; with neither, no key
     api_key_file: Path | None = None
@@ -34,7 +34,7 @@ def run(flags: ServeFlags) -> None:
     """Serve until Ctrl-C or SIGTERM; then finish what is under way.
 
     Raises:
-        UserError, MissingFileError: the packages for serving are missing, or no recogniser, or the port is taken.
+        UserError, MissingFileError: the packages for serving are missing, or no recognizer, or the port is taken.
     """
     for name, value in (("threads", flags.threads), ("places", flags.places)):
         if value is not None and value < 1:

@@ -1,4 +1,4 @@
-"""`train`: a recipe or flags -> a trained recogniser in a work directory."""
+"""`train`: a recipe or flags -> a trained recognizer in a work directory."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kuzushiji_tf.config import TrainingConfig, load_recipe
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.quiet import start_tensorflow
+from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path
 
 
@@ -52,7 +52,7 @@ def run(flags: TrainFlags) -> None:
     path = flags.workdir or next_path(flags.config)
     print(f"training {flags.config.model} on {flags.config.dataset} in {path}", flush=True)
     start_tensorflow()
-    from kuzushiji_tf.training import train
+    from kuzushiji_tf.training.runs import train
 
     try:
         workdir = train(flags.config, path, flags.data_dir, flags.overwrite, flags.resume)

@@ -74,7 +74,7 @@ def train(flags: TrainFlags) -> None:
     stages = STAGES if flags.stage == "all" else (flags.stage,)
     chain.require_predecessors(stages[0])  # said at once, before TensorFlow is loaded
     print(f"training a transfer chain in {chain.path}", flush=True)
-    from kuzushiji_tf.quiet import start_tensorflow
+    from kuzushiji_tf.runtime import start_tensorflow
 
     start_tensorflow()
     from kuzushiji_tf.transfer.stages import train_stages

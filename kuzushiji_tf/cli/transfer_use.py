@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.quiet import start_tensorflow
+from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain
 
 _SHIPPED = Path(__file__).parents[2] / "saved_models"
@@ -69,7 +69,7 @@ class GenerateFlags:
 class _ScoringFlags:
     """What a chain is scored with."""
 
-    recogniser: Path = SHIPPED_RECOGNISER  # of modern characters; it reads what the chain draws and writes
+    recognizer: Path = SHIPPED_RECOGNISER  # of modern characters; it reads what the chain draws and writes
     classifier: Path = SHIPPED_CLASSIFIER  # of kuzushiji, to compare with on seen characters
     images: int = 2000  # of seen and of unseen characters each, chosen by a fixed seed
     data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
@@ -150,7 +150,7 @@ def evaluate(flags: EvaluateFlags) -> None:
     """Score a chain and print the table; a work directory keeps the scores in its evaluation.json.
 
     Raises:
-        UserError, MissingFileError: the chain, a recogniser or Kuzushiji-Kanji is not as it should be.
+        UserError, MissingFileError: the chain, a recognizer or Kuzushiji-Kanji is not as it should be.
     """
     from kuzushiji_tf.files import write_json
     from kuzushiji_tf.transfer.chain import EVALUATION, digests_of, load_chain
@@ -176,7 +176,7 @@ def figure(flags: FigureFlags) -> None:
     Raises:
         UserError, MissingFileError: the chain, a character or Kuzushiji-Kanji is not as it should be.
     """
-    from kuzushiji_tf import figures
+    from kuzushiji_tf.evaluation import figures
     from kuzushiji_tf.files import atomic_path
     from kuzushiji_tf.transfer.chain import load_chain
     from kuzushiji_tf.transfer.figures import choose_figure, transfer_figure
@@ -222,9 +222,9 @@ def export(flags: ExportFlags) -> None:
 
 
 def _load_readers(flags: _ScoringFlags) -> tuple[Any, Any]:
-    from kuzushiji_tf.predictors import load_predictor
+    from kuzushiji_tf.recognition.predictors import load_predictor
 
-    return load_predictor(flags.recogniser), load_predictor(flags.classifier)
+    return load_predictor(flags.recognizer), load_predictor(flags.classifier)
 
 
 def _default_target() -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.arrays import read_npy_header
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded
@@ -20,7 +21,6 @@ from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import read_text
-from kuzushiji_tf.labels import Labels
 
 IMAGES, LABELS, INDEX, ORIGIN, ORIGINALS = "images.npy", "labels.npy", "index.json", "origin.json", "originals.npy"
 LICENCE_FILES = ("licence.txt", "license.txt")

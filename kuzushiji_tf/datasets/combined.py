@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.registry import LoadOptions, entry_of, load_dataset
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.labels import Labels
 
 
 def load_combined(names: Sequence[str], split: str, options: LoadOptions) -> CharacterDataset:

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.labels import Labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from kuzushiji_tf.characters.labels import Labels, from_code_point
 from kuzushiji_tf.datasets.array_folders import is_array_folder, read_array_folder, read_licence
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
-from kuzushiji_tf.datasets.image_files import SUFFIXES, read_ink
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.labels import Labels, from_code_point
-from kuzushiji_tf.normalization import fit_image
+from kuzushiji_tf.ink.normalization import fit_image
+from kuzushiji_tf.ink.pictures import SUFFIXES, read_ink
 
 SIZE = 64  # pixels; of the images where the user names none, and of those that decide about the split
 IGNORED = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders, besides names that begin with a dot

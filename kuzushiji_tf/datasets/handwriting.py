@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from kuzushiji_tf.normalization import draw_segments
-from kuzushiji_tf.strokes import Strokes, arc_length, normalize, resample
+from kuzushiji_tf.ink.normalization import draw_segments
+from kuzushiji_tf.ink.strokes import Strokes, arc_length, normalize, resample
 
 SPACING = 0.05  # between points along a stroke, fraction of the character's box
 JOIN_PIECES = 8  # of the line that joins two strokes

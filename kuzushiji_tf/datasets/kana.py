@@ -12,12 +12,12 @@ from importlib.resources import files
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.handwriting import Form, Variation, draw_handwriting
 from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, load_kaisho, load_strokes, path_to_stroke
 from kuzushiji_tf.datasets.registry import LoadOptions
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.strokes import Strokes
+from kuzushiji_tf.ink.strokes import Strokes
 
 IMAGE_SIZE = 32
 KAISHO_WEIGHT = 0.5  # of the form that the hand writes, where KanjiVG has it beside the one that is printed
@@ -32,7 +32,7 @@ _DAKUTEN = dict(
     zip("がぎぐげござじずぜぞだぢづでどばびぶべぼ", "かきくけこさしすせそたちつてとはひふへほ", strict=True)
 )
 _HANDAKUTEN = dict(zip("ぱぴぷぺぽ", "はひふへほ", strict=True))
-VARIANTS_FILE = files("kuzushiji_tf") / "data" / "stroke_variants.json"
+VARIANTS_FILE = files("kuzushiji_tf.datasets") / "tables" / "stroke_variants.json"
 
 
 def load_hiragana(split: str, options: LoadOptions) -> CharacterDataset:
@@ -88,7 +88,7 @@ def draw_characters(
 
 @cache
 def forms_of(character: str) -> tuple[Form, ...]:
-    """Return the ways to write a character: KanjiVG's one or two, and the variants of `data/stroke_variants.json`.
+    """Return the ways to write a character: KanjiVG's one or two, and the variants of `tables/stroke_variants.json`.
 
     Raises:
         UserError: KanjiVG has no such character or is not installed.

@@ -14,7 +14,7 @@ from svgelements import Move
 from svgelements import Path as SvgPath
 
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.strokes import Strokes
+from kuzushiji_tf.ink.strokes import Strokes
 
 LICENCE = "CC BY-SA 3.0"
 CREDIT = "KanjiVG, copyright Ulrich Apel"

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from kuzushiji_tf.characters.labels import Labels, from_code_point, to_code_point
 from kuzushiji_tf.datasets.archives import read_members
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
@@ -25,7 +26,6 @@ from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 from kuzushiji_tf.files import write_json
-from kuzushiji_tf.labels import Labels, from_code_point, to_code_point
 
 SIZE = 64  # pixels, height and width
 PUBLISHED_IMAGES = 140_424  # 28 of them blank

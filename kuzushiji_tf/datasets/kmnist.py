@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.arrays import read_idx, read_npz_array
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.download import cache_folder, fetch
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.labels import Labels
 
 LICENCE = "CC BY-SA 4.0"
 CREDIT = (

@@ -90,7 +90,7 @@ def _drawn(function: str, description: str, classes: int) -> DatasetEntry:
 def _etl(name: str, description: str, classes: int, images: int, size: str) -> DatasetEntry:
     licence = "free after registration; no redistribution"
     own = "your own files, after registering with AIST"
-    loader, finder = f"etl:load_{name}", f"etl:find_{name}"
+    loader, finder = f"etl.loaders:load_{name}", f"etl.loaders:find_{name}"
     return DatasetEntry(loader, description, classes, images, size, licence, own, finder)
 
 

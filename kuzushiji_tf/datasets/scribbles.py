@@ -1,12 +1,12 @@
-"""Drawings that are no character, for a recogniser that may say so: scrawls, hatching, loops, strokes in disorder."""
+"""Drawings that are no character, for a recognizer that may say so: scrawls, hatching, loops, strokes in disorder."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from kuzushiji_tf.datasets.handwriting import Variation
-from kuzushiji_tf.normalization import draw_segments
-from kuzushiji_tf.strokes import Strokes, to_segments
+from kuzushiji_tf.ink.normalization import draw_segments
+from kuzushiji_tf.ink.strokes import Strokes, to_segments
 
 POINTS_PER_TURN = 16  # of a loop, and between two knots of a scrawl
 INK = Variation()  # pen, softness and brightness vary as in handwriting, so that they do not give scribbles away
@@ -36,7 +36,7 @@ def draw_scribbles(
         drawings, ink = [], []
         for number in range(start, stop):
             random = np.random.default_rng([*entropy, number])
-            # Strokes of characters in disorder are what a recogniser mistakes most easily: a third of all.
+            # Strokes of characters in disorder are what a recognizer mistakes most easily: a third of all.
             if characters and random.random() < 1 / 3:
                 strokes = _mixed_up(random, characters)
             else:

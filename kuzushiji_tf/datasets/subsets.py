@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.characters.scripts import in_script
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.kmnist import K49_CLASSES
 from kuzushiji_tf.errors import UserError, unknown_name
 from kuzushiji_tf.files import read_text
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.scripts import in_script
 
-JOYO_FILE = files("kuzushiji_tf") / "data" / "joyo.txt"
+JOYO_FILE = files("kuzushiji_tf.datasets") / "tables" / "joyo.txt"
 SHOWN = 10  # characters named in an error; there may be thousands
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.kana import IMAGE_SIZE
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.normalization import draw_ink
-from kuzushiji_tf.strokes import Strokes, as_strokes
+from kuzushiji_tf.ink.normalization import draw_ink
+from kuzushiji_tf.ink.strokes import Strokes, as_strokes
 
 LICENCE = "Apache-2.0 or CC BY 4.0"
 CREDIT = "tomoe_data, the handwriting data of the Tomoe project"

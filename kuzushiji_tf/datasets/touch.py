@@ -1,18 +1,18 @@
 """What people write on a touchscreen today: kana, joyo kanji, and things that are no character; drawn from strokes.
 
-The classes end in `UNKNOWN`, what a recogniser answers to a scribble. As with `kana`, both splits are synthetic: the
+The classes end in `UNKNOWN`, what a recognizer answers to a scribble. As with `kana`, both splits are synthetic: the
 figure that counts is the one on `tomoe`.
 """
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.kana import HIRAGANA, KATAKANA, TEST_PER_CLASS, draw_characters, forms_of
 from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.scribbles import draw_scribbles
 from kuzushiji_tf.datasets.subsets import joyo_kanji
-from kuzushiji_tf.labels import UNKNOWN, Labels
 
 IMAGE_SIZE = 64
 UNKNOWN_SHARE = 1 / 20  # of the images are no characters (at least as many as a class has)

@@ -64,28 +64,28 @@ def capsnet(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: 
     return layers.Rescaling(LOGIT_SCALE, dtype="float32", name="logits")(lengths)
 
 
-def reconstruction_graph(recogniser: keras.Model, weight: float, seed: int = 0) -> keras.Model:
-    """Return a graph for training that shares the recogniser's layers and also learns to redraw the image.
+def reconstruction_graph(recognizer: keras.Model, weight: float, seed: int = 0) -> keras.Model:
+    """Return a graph for training that shares the recognizer's layers and also learns to redraw the image.
 
-    Its inputs are `image` as the recogniser's and `target`, float32 one-hot `[batch, classes]`; its output is the
-    recogniser's `logits`. A decoder (dense 512, 1024 and the pixels) redraws the image from the target's capsule; its
+    Its inputs are `image` as the recognizer's and `target`, float32 one-hot `[batch, classes]`; its output is the
+    recognizer's `logits`. A decoder (dense 512, 1024 and the pixels) redraws the image from the target's capsule; its
     sum of squared errors, against pixels in 0..1, times the weight and averaged over the batch is added to the loss.
 
     Args:
-        recogniser: a `capsnet`, float32 or mixed precision.
+        recognizer: a `capsnet`, float32 or mixed precision.
         weight: of the squared errors; 0.0005 in the paper.
         seed: of the decoder's initial weights.
     """
     seeds = Seeds(seed)
-    image, capsules = recogniser.inputs[0], recogniser.get_layer("class_capsules").output
+    image, capsules = recognizer.inputs[0], recognizer.get_layer("class_capsules").output
     target = keras.Input(capsules.shape[1:2], name="target")
     x = layers.Flatten()(capsules * ops.expand_dims(target, -1))
     x = layers.Dense(512, activation="relu", kernel_initializer=seeds.he_normal())(x)
     x = layers.Dense(1024, activation="relu", kernel_initializer=seeds.he_normal())(x)
     pixels = image.shape[1] * image.shape[2]
     drawn = layers.Dense(pixels, activation="sigmoid", kernel_initializer=seeds.glorot_uniform(), name="drawn")(x)
-    logits = RedrawingLoss(weight, name="redrawing_loss")([recogniser.outputs[0], drawn, image])
-    return keras.Model({"image": image, "target": target}, logits, name=f"{recogniser.name}_with_decoder")
+    logits = RedrawingLoss(weight, name="redrawing_loss")([recognizer.outputs[0], drawn, image])
+    return keras.Model({"image": image, "target": target}, logits, name=f"{recognizer.name}_with_decoder")
 
 
 @keras.saving.register_keras_serializable(package="kuzushiji_tf")

@@ -35,19 +35,19 @@ class DistillationLoss(layers.Layer):
         return super().get_config() | {"weight": self.weight, "temperature": self.temperature}
 
 
-def distillation_graph(recogniser: keras.Model, teacher: keras.Model, weight: float, temperature: float) -> keras.Model:
-    """Return a training graph from images to the recogniser's logits, with the loss that `DistillationLoss` adds.
+def distillation_graph(recognizer: keras.Model, teacher: keras.Model, weight: float, temperature: float) -> keras.Model:
+    """Return a training graph from images to the recognizer's logits, with the loss that `DistillationLoss` adds.
 
     Args:
-        recogniser: the student; logits out.
+        recognizer: the student; logits out.
         teacher: images of the same size in, probabilities of the same classes out; it is frozen.
         weight: of that loss.
         temperature: that softens both.
     """
     teacher.trainable = False
-    image = keras.Input(recogniser.inputs[0].shape[1:], name="image")
-    student = keras.Model(recogniser.inputs[0], recogniser.outputs[0], name="student")
+    image = keras.Input(recognizer.inputs[0].shape[1:], name="image")
+    student = keras.Model(recognizer.inputs[0], recognizer.outputs[0], name="student")
     taught = keras.Model(teacher.inputs[0], teacher.outputs[0], name="teacher")
     outputs = [student(image), taught(image, training=False)]
     logits = DistillationLoss(weight, temperature, name="distillation_loss")(outputs)
-    return keras.Model(image, logits, name=f"{recogniser.name}_with_teacher")
+    return keras.Model(image, logits, name=f"{recognizer.name}_with_teacher")

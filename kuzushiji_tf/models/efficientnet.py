@@ -38,23 +38,6 @@ def efficientnet_input_size(variant: str) -> int:
     return _of_variant(variant)[0]
 
 
-def efficientnet(variant: str, classes: int, image_size: int | None = None, seed: int = 0) -> keras.Model:
-    """Return a new EfficientNet, as `build_model("efficientnet_b0", ...)` builds it.
-
-    Args:
-        variant: `b0` to `b7`.
-        image_size: pixels of the square image; None is the size that the variant was published for.
-
-    Raises:
-        UserError: another variant, fewer than two classes, or an image that is too small.
-    """
-    from kuzushiji_tf.models.registry import build_model  # which imports this module
-
-    published_size = efficientnet_input_size(variant)
-    size = published_size if image_size is None else image_size
-    return build_model(f"efficientnet_{variant}", (size, size), classes, seed)
-
-
 def _logits(
     variant: str, image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture
 ) -> keras.KerasTensor:

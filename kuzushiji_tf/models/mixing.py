@@ -41,32 +41,32 @@ class MixPairs(keras.layers.Layer):
         return {**super().get_config(), "place": self._place}
 
 
-def count_places(recogniser: keras.Model) -> int:
+def count_places(recognizer: keras.Model) -> int:
     """Return in how many places the model can mix: its input, and the layers that its builder named mixable."""
-    return 1 + len(_mixable_layers(recogniser))
+    return 1 + len(_mixable_layers(recognizer))
 
 
-def mixing_graph(recogniser: keras.Model) -> keras.Model:
-    """Return a training graph over the recogniser's own layers.
+def mixing_graph(recognizer: keras.Model) -> keras.Model:
+    """Return a training graph over the recognizer's own layers.
 
-    Its inputs are `image` and `shares`, float32 `[n, places]` (`mixup.mixer`), its output the recogniser's logits.
+    Its inputs are `image` and `shares`, float32 `[n, places]` (`mixup.mixer`), its output the recognizer's logits.
 
     Raises:
         UserError: the model has no mixable layer.
     """
-    hidden = [layer.output for layer in _mixable_layers(recogniser)]
+    hidden = [layer.output for layer in _mixable_layers(recognizer)]
     if not hidden:
-        raise UserError(f"mixing = manifold needs a model with mixable layers; {recogniser.name} has none.")
-    borders = [recogniser.input, *hidden, recogniser.output]
-    image = keras.Input(recogniser.input.shape[1:], name="image")
+        raise UserError(f"mixing = manifold needs a model with mixable layers; {recognizer.name} has none.")
+    borders = [recognizer.input, *hidden, recognizer.output]
+    image = keras.Input(recognizer.input.shape[1:], name="image")
     shares = keras.Input((len(borders) - 1,), name="shares")
     x = image
     for place, (start, end) in enumerate(pairwise(borders)):
         # Mixing is cheap; that it is in the precision of its place keeps a share of 1 exact.
         mixed = MixPairs(place, dtype=keras.DTypePolicy(start.dtype), name=f"mix_{place}")([x, shares])
         x = keras.Model(start, end, name=f"segment_{place}")(mixed)
-    return keras.Model({"image": image, "shares": shares}, x, name=recogniser.name)
+    return keras.Model({"image": image, "shares": shares}, x, name=recognizer.name)
 
 
-def _mixable_layers(recogniser: keras.Model) -> list[keras.layers.Layer]:
-    return [layer for layer in recogniser.layers if layer.name.startswith(MIXABLE)]
+def _mixable_layers(recognizer: keras.Model) -> list[keras.layers.Layer]:
+    return [layer for layer in recognizer.layers if layer.name.startswith(MIXABLE)]

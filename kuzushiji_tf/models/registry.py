@@ -9,7 +9,7 @@ from kuzushiji_tf.config import SMALLEST_SIZE, Architecture
 from kuzushiji_tf.errors import UserError, unknown_name
 from kuzushiji_tf.models.building import Seeds, policy_of
 from kuzushiji_tf.models.capsnet import capsnet
-from kuzushiji_tf.models.efficientnet import EFFICIENTNETS
+from kuzushiji_tf.models.efficientnet import EFFICIENTNETS, efficientnet_input_size
 from kuzushiji_tf.models.preact_resnet import preact_resnet12, preact_resnet18, preact_resnet20
 from kuzushiji_tf.models.resnet import resnet18, resnet18_classic
 from kuzushiji_tf.models.simple_cnn import simple_cnn
@@ -88,7 +88,7 @@ def build_model(
     """
     require_model(name, architecture)
     if classes < 2:
-        raise UserError(f"A recogniser needs at least 2 classes; the data set has {classes}.")
+        raise UserError(f"A recognizer needs at least 2 classes; the data set has {classes}.")
     if min(image_size) < SMALLEST_SIZE:
         raise UserError(f"Images of {image_size[0]} x {image_size[1]} pixels are too small: use at least 8 x 8.")
     before = keras.config.dtype_policy()
@@ -100,3 +100,18 @@ def build_model(
         return keras.Model(image, logits, name=name)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def efficientnet(variant: str, classes: int, image_size: int | None = None, seed: int = 0) -> keras.Model:
+    """Return a new EfficientNet, as `build_model("efficientnet_b0", ...)` builds it.
+
+    Args:
+        variant: `b0` to `b7`.
+        image_size: pixels of the square image; None is the size that the variant was published for.
+
+    Raises:
+        UserError: another variant, fewer than two classes, or an image that is too small.
+    """
+    published_size = efficientnet_input_size(variant)
+    size = published_size if image_size is None else image_size
+    return build_model(f"efficientnet_{variant}", (size, size), classes, seed)

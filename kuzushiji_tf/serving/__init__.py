@@ -1,1 +1,1 @@
-"""What people touch: the page that recognises on their device, and the HTTP API."""
+"""What people touch: the page that recognizes on their device, and the HTTP API."""

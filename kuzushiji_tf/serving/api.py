@@ -72,7 +72,7 @@ class Service:
 
     Attributes:
         models: by name.
-        threads: that recognise; each model has as many copies.
+        threads: that recognize; each model has as many copies.
         limits: of a request.
     """
 
@@ -83,7 +83,7 @@ class Service:
     def __post_init__(self):
         self.metrics = Metrics()
         self.gate = Gate(self.limits.requests)
-        self.executor = ThreadPoolExecutor(self.threads, "recognise")
+        self.executor = ThreadPoolExecutor(self.threads, "recognize")
 
     async def recognize(self, request: Request) -> schemas.Recognition:
         """Answer a request for a recognition, whatever form its body has.
@@ -152,7 +152,7 @@ def create_app(
     """Return the ASGI application.
 
     Args:
-        service: what recognises.
+        service: what recognizes.
         site: the folder of the touch page, served at `/`.
         api_key: needed for everything under `/v1/`, and for `/metrics`.
         cors_origins: of pages elsewhere that may use the API; `*` for all.
@@ -200,20 +200,20 @@ def _api(service: Service) -> APIRouter:
 
     @api.get("/v1/models", responses={401: errors[401]})
     async def list_models() -> schemas.ModelsAnswer:
-        """List the recognisers."""
+        """List the recognizers."""
         models = [schemas.ModelAnswer(**model.describe()) for model in service.models.values()]
         return schemas.ModelsAnswer(default=choose_default(service.models), models=models)
 
     @api.get("/v1/models/{name}/labels", responses=of_models)
     async def list_labels(name: str) -> schemas.LabelsAnswer:
-        """List the classes of a recogniser, in index order."""
+        """List the classes of a recognizer, in index order."""
         labels = find_model(service.models, name).labels
         code_points = [labels.code_point(index) for index in range(len(labels))]
         return schemas.LabelsAnswer(model=name, characters=list(labels), code_points=code_points)
 
     @api.get("/v1/models/{name}/{file}", response_class=FileResponse, responses=of_models)
     async def fetch_file(name: str, file: str) -> FileResponse:
-        """Fetch a file of a recogniser: model-int8.tflite, labels.txt or its card, model.json."""
+        """Fetch a file of a recognizer: model-int8.tflite, labels.txt or its card, model.json."""
         if file not in SERVED_FILES:
             raise HTTPException(404, f"A model has no such file; these are handed out: {', '.join(SERVED_FILES)}.")
         path = find_model(service.models, name).folder / file

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from svgelements import Path as SvgPath
 
-from kuzushiji_tf.strokes import render
+from kuzushiji_tf.ink.strokes import render
 
 SVG = "{http://www.w3.org/2000/svg}"
 MASK_SAFE = 0.8  # of the side: a phone may cut a maskable icon down to this circle

@@ -1,4 +1,4 @@
-"""The recognisers that are served, each in as many copies as there are threads."""
+"""The recognizers that are served, each in as many copies as there are threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from typing import Any
 
 from fastapi import HTTPException
 
-from kuzushiji_tf.embedded_card import CARD, LABELS
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.predictors import read_card
-from kuzushiji_tf.recognizer import Recognizer, Repertoire
+from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.recognition.embedded_card import CARD, LABELS
+from kuzushiji_tf.recognition.predictors import read_card
+from kuzushiji_tf.recognition.recognizer import Recognizer, Repertoire
 from kuzushiji_tf.serving.site import MODEL_FILE, describe_model, find_models, preference
 
 # What is handed out of an exported folder.
@@ -25,7 +25,7 @@ SERVED_FILES = {
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """One recogniser.
+    """One recognizer.
 
     Attributes:
         name: of its folder.
@@ -53,7 +53,7 @@ class ServedModel:
             self.idle.put(recognizer)
 
     def describe(self) -> dict[str, Any]:
-        """Return what a list of recognisers says about this one."""
+        """Return what a list of recognizers says about this one."""
         training = self.card.get("training", {})
         about = {name: training.get(name, "") for name in ("licence", "credit")}
         return describe_model(self.folder, self.repertoire) | about
@@ -64,7 +64,7 @@ def load_models(folder: Path, copies: int) -> dict[str, ServedModel]:
 
     Raises:
         MissingFileError: nothing exported in it, or an exported folder without an int8 file.
-        UserError: a recogniser is damaged.
+        UserError: a recognizer is damaged.
     """
     models = {}
     for path in find_models(folder):
@@ -77,7 +77,7 @@ def load_models(folder: Path, copies: int) -> dict[str, ServedModel]:
 
 
 def choose_default(models: dict[str, ServedModel]) -> str:
-    """Return the recogniser for pen strokes with the most classes; without one for strokes, the one with the most."""
+    """Return the recognizer for pen strokes with the most classes; without one for strokes, the one with the most."""
 
     def key(name: str) -> tuple[bool, int, str]:
         return preference(models[name].card["input"]["normalization"], len(models[name].labels), name)
@@ -86,7 +86,7 @@ def choose_default(models: dict[str, ServedModel]) -> str:
 
 
 def find_model(models: dict[str, ServedModel], name: str | None) -> ServedModel:
-    """Return a recogniser by its name, or the default one.
+    """Return a recognizer by its name, or the default one.
 
     Raises:
         HTTPException: 404, there is none of that name.

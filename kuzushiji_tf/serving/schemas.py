@@ -1,11 +1,11 @@
-"""What the API takes and gives, checked by pydantic: wrong types, NaN and infinities never reach a recogniser."""
+"""What the API takes and gives, checked by pydantic: wrong types, NaN and infinities never reach a recognizer."""
 
 from typing import Annotated, Literal
 
 from pydantic import AllowInfNan, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
-from kuzushiji_tf.recognizer import Polarity, Script
-from kuzushiji_tf.strokes import MOST_POINTS, MOST_STROKES
+from kuzushiji_tf.ink.strokes import MOST_POINTS, MOST_STROKES
+from kuzushiji_tf.recognition.recognizer import Polarity, Script
 
 MOST_CANDIDATES = 50
 
@@ -57,7 +57,7 @@ class Recognition(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """A recogniser that is served."""
+    """A recognizer that is served."""
 
     name: str
     title: str
@@ -71,14 +71,14 @@ class ModelAnswer(BaseModel):
 
 
 class ModelsAnswer(BaseModel):
-    """The recognisers that are served."""
+    """The recognizers that are served."""
 
     default: str = Field(description="Reads where a request names none.")
     models: list[ModelAnswer]
 
 
 class LabelsAnswer(BaseModel):
-    """The classes of a recogniser, in index order."""
+    """The classes of a recognizer, in index order."""
 
     model: str
     characters: list[str]

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from kuzushiji_tf.embedded_card import CARD, LABELS
+from kuzushiji_tf.characters.scripts import SCRIPTS, in_script
 from kuzushiji_tf.errors import MissingFileError
 from kuzushiji_tf.files import atomic_folder, write_json
-from kuzushiji_tf.predictors import EXPORTED_FILES, load_predictor, read_card
-from kuzushiji_tf.recognizer import Repertoire
-from kuzushiji_tf.scripts import SCRIPTS, in_script
+from kuzushiji_tf.recognition.embedded_card import CARD, LABELS
+from kuzushiji_tf.recognition.predictors import EXPORTED_FILES, load_predictor, read_card
+from kuzushiji_tf.recognition.recognizer import Repertoire
 from kuzushiji_tf.serving.guides import stroke_guides
 from kuzushiji_tf.serving.icons import draw_icon
 
@@ -30,18 +30,18 @@ LATER = (f"{VENDOR}/litert_wasm", "models/", "icons/")
 
 
 def build_site(target: Path, models: Path) -> list[dict[str, Any]]:
-    """Write the page, LiteRT.js and every recogniser of a folder to `target`, each file with its `.gz` beside it.
+    """Write the page, LiteRT.js and every recognizer of a folder to `target`, each file with its `.gz` beside it.
 
     Args:
         target: the folder; what was in it goes.
-        models: a folder of exported recognisers, each in a folder of its own.
+        models: a folder of exported recognizers, each in a folder of its own.
 
     Returns:
         What `models/index.json` lists.
 
     Raises:
-        MissingFileError: LiteRT.js was not fetched, or there is no recogniser, or one lacks a file.
-        UserError: a recogniser's card or labels are damaged, or `target` is a file.
+        MissingFileError: LiteRT.js was not fetched, or there is no recognizer, or one lacks a file.
+        UserError: a recognizer's card or labels are damaged, or `target` is a file.
     """
     check_vendor()
     folders = find_models(models)
@@ -75,17 +75,17 @@ def find_models(models: Path) -> list[Path]:
     """
     folders = sorted(path.parent for path in models.glob(f"*/{CARD}"))
     if not folders:
-        raise MissingFileError(f"{models} holds no exported recogniser; write one with: python export.py")
+        raise MissingFileError(f"{models} holds no exported recognizer; write one with: python export.py")
     return folders
 
 
 def preference(normalization: str, classes: int, name: str) -> tuple[bool, int, str]:
-    """Return a sort key: recognisers of pen strokes come first, of these the one with the most classes."""
+    """Return a sort key: recognizers of pen strokes come first, of these the one with the most classes."""
     return normalization != "ink-box", -classes, name
 
 
 def describe_model(folder: Path, repertoire: Repertoire) -> dict[str, Any]:
-    """Return the line of a recogniser in `models/index.json`.
+    """Return the line of a recognizer in `models/index.json`.
 
     Raises:
         MissingFileError, UserError: it has no card, or a damaged one.
@@ -103,7 +103,7 @@ def describe_model(folder: Path, repertoire: Repertoire) -> dict[str, Any]:
 
 
 def describe_classes(repertoire: Repertoire) -> dict[str, Any]:
-    """Return a recogniser's `classes.json`: how the page's `ranking.js` gets from its classes to characters.
+    """Return a recognizer's `classes.json`: how the page's `ranking.js` gets from its classes to characters.
 
     `target` has the character of each class, -1 for what is no character; `groups` are equal for look-alikes.
     """

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kuzushiji_tf.sampling import EpochPlan
+from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.transfer.gaussians import sample, sample_posterior
 from kuzushiji_tf.transfer.sequences import SequenceTable
 from kuzushiji_tf.transfer.sketch import previous_rows

@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from kuzushiji_tf.embedded_card import CARD as RECOGNISER_CARD
+from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 from kuzushiji_tf.files import read_text
-from kuzushiji_tf.labels import Labels
-from kuzushiji_tf.litert import LiteRTFunction
-from kuzushiji_tf.predictors import content_sha256
-from kuzushiji_tf.quiet import start_tensorflow
+from kuzushiji_tf.recognition.embedded_card import CARD as RECOGNISER_CARD
+from kuzushiji_tf.recognition.litert import LiteRTFunction
+from kuzushiji_tf.recognition.predictors import content_sha256
+from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.transfer.config import STAGES
 from kuzushiji_tf.transfer.gaussians import split_posterior
 from kuzushiji_tf.transfer.modern import draw_modern, modern_characters, modern_strokes
 from kuzushiji_tf.transfer.workdirs import ChainFolder
 
-CARD = "chain.json"  # no recogniser's model.json: what looks for those does not find it
+CARD = "chain.json"  # no recognizer's model.json: what looks for those does not find it
 # What an exported folder holds beside its card: each part of the chain, and what retrieval compares with.
 PARTS = ("encoder_old", "decoder_old", "encoder_new", "decoder_new", "mdn", "sketch_start", "sketch_step")
 FILES = {part: f"{part}-float16.tflite" for part in PARTS}
@@ -163,7 +163,7 @@ def load_chain(path: str | Path) -> Chain:
         from kuzushiji_tf.transfer.parts import named_models
 
         return open_work_directory(folder, named_models(folder))
-    other = "a recogniser" if (path / RECOGNISER_CARD).exists() else "no chain"
+    other = "a recognizer" if (path / RECOGNISER_CARD).exists() else "no chain"
     raise UserError(f"{path} holds {other}: name a folder that `transfer train` or `transfer export` wrote.")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kuzushiji_tf.datasets import CharacterDataset
-from kuzushiji_tf.strokes import Strokes
+from kuzushiji_tf.ink.strokes import Strokes
 from kuzushiji_tf.transfer.modern import draw_modern, modern_characters, modern_strokes
 from kuzushiji_tf.transfer.pairs import Pairing, load_old, load_pairing
 

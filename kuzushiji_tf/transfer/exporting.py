@@ -11,14 +11,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kuzushiji_tf import conversion, exporting
 from kuzushiji_tf.datasets import kanjivg, kmnist
 from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.exporting import conversion
+from kuzushiji_tf.exporting import folders as exporting
+from kuzushiji_tf.exporting.model_card import describe_file, describe_input
 from kuzushiji_tf.files import atomic_folder, write_json
-from kuzushiji_tf.litert import LiteRTFunction
-from kuzushiji_tf.model_card import describe_file, describe_input
-from kuzushiji_tf.predictors import Predictor
-from kuzushiji_tf.quiet import native_notes_hidden
+from kuzushiji_tf.recognition.litert import LiteRTFunction
+from kuzushiji_tf.recognition.predictors import Predictor
+from kuzushiji_tf.runtime import native_notes_hidden, versions_of
 from kuzushiji_tf.transfer.chain import (
     CARD,
     CHARACTERS,
@@ -37,7 +38,6 @@ from kuzushiji_tf.transfer.parts import named_models
 from kuzushiji_tf.transfer.scores import ScoringData, score_chain
 from kuzushiji_tf.transfer.sequences import START
 from kuzushiji_tf.transfer.workdirs import ChainFolder
-from kuzushiji_tf.versions import versions_of
 
 SAVED_MODEL = "saved_model"
 # How far a file's numbers may be from Keras's, as a share of the greatest of them, or of 1 if none is greater.
@@ -53,7 +53,7 @@ def export_chain(
     folder: ChainFolder,
     output: Path,
     data: ScoringData,
-    recogniser: Predictor,
+    recognizer: Predictor,
     classifier: Predictor | None = None,
     *,
     small: bool = False,
@@ -64,7 +64,7 @@ def export_chain(
 
     Args:
         data: what the files are verified and scored on.
-        recogniser, classifier: as `scores.score_chain`.
+        recognizer, classifier: as `scores.score_chain`.
         small: leave the SavedModel out.
         overwrite: replace an exported chain at `output`.
         report: is told what happens, line by line.
@@ -91,9 +91,9 @@ def export_chain(
         _write_modern(temporary, chain)
         figures |= {name: describe_file(temporary / name) for name in (UNIGRAM, LATENTS, CHARACTERS)}
         exported = open_exported(temporary, replace(chain.settings, least_density=None))
-        scores = score_chain(exported, data, recogniser, classifier, report)
+        scores = score_chain(exported, data, recognizer, classifier, report)
         settings = replace(chain.settings, least_density=scores["least_density"])
-        card = _make_card(folder, settings.to_dict(), figures, scores, data, (recogniser, classifier))
+        card = _make_card(folder, settings.to_dict(), figures, scores, data, (recognizer, classifier))
         write_json(temporary / CARD, card)
     return card
 
@@ -234,7 +234,7 @@ def _make_card(
     readers: tuple[Predictor, Predictor | None],
 ) -> dict[str, Any]:
     """Return the card as plain values, in the order in which a person reads it."""
-    recogniser, classifier = (reader and "/".join(reader.path.parts[-2:]) for reader in readers)
+    recognizer, classifier = (reader and "/".join(reader.path.parts[-2:]) for reader in readers)
     return {
         "name": "transfer",
         "purpose": "a kuzushiji kanji in, its modern form out, as pixels and stroke by stroke (arXiv 1812.01718, 3.2)",
@@ -243,7 +243,7 @@ def _make_card(
         "input": describe_input((IMAGE_SIZE, IMAGE_SIZE), "none"),
         "files": files,
         "evaluation": scores,
-        "evaluated_with": {"recogniser": recogniser, "classifier": classifier},
+        "evaluated_with": {"recognizer": recognizer, "classifier": classifier},
         "split": dict(data.parts),
         "data": [
             {"name": "Kuzushiji-Kanji", "licence": kmnist.LICENCE, "credit": kmnist.CREDIT},

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from kuzushiji_tf.characters.labels import to_code_point
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.datasets.kanjivg import has_strokes
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.figures import Sheet, shown
-from kuzushiji_tf.labels import to_code_point
+from kuzushiji_tf.evaluation.figures import Sheet, shown
 from kuzushiji_tf.transfer.chain import Chain
 from kuzushiji_tf.transfer.gaussians import split_posterior
 from kuzushiji_tf.transfer.generation import draw_sample, predict_pixels, to_pixels, write_samples

@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 from scipy.special import softmax
 
-from kuzushiji_tf.datasets.image_files import read_ink
+from kuzushiji_tf.characters.labels import to_code_point
 from kuzushiji_tf.datasets.kanjivg import BOX
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_folder, write_json, write_text
-from kuzushiji_tf.labels import to_code_point
-from kuzushiji_tf.normalization import INK_THRESHOLD, fit_image
-from kuzushiji_tf.strokes import Strokes, rasterize, to_segments
+from kuzushiji_tf.ink.normalization import INK_THRESHOLD, fit_image
+from kuzushiji_tf.ink.pictures import read_ink
+from kuzushiji_tf.ink.strokes import Strokes, rasterize, to_segments
 from kuzushiji_tf.transfer import gaussians, writing
 from kuzushiji_tf.transfer.chain import Chain
 from kuzushiji_tf.transfer.gaussians import split_posterior

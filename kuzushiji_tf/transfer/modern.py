@@ -5,10 +5,10 @@ from functools import cache
 
 import numpy as np
 
+from kuzushiji_tf.characters.scripts import KANJI
 from kuzushiji_tf.datasets.kanjivg import has_strokes, load_strokes
-from kuzushiji_tf.normalization import draw_strokes
-from kuzushiji_tf.scripts import KANJI
-from kuzushiji_tf.strokes import PEN_WIDTH, Strokes, normalize
+from kuzushiji_tf.ink.normalization import draw_strokes
+from kuzushiji_tf.ink.strokes import PEN_WIDTH, Strokes, normalize
 
 IMAGE_SIZE = 64  # pixels, height and width: as Kuzushiji-Kanji has
 
@@ -38,13 +38,13 @@ def modern_strokes(characters: Iterable[str]) -> list[Strokes]:
 
 
 def draw_modern(drawings: Sequence[Strokes], image_size: int = IMAGE_SIZE) -> np.ndarray:
-    """Draw characters as the project's recognisers read them, whatever the place and the size of their strokes.
+    """Draw characters as the project's recognizers read them, whatever the place and the size of their strokes.
 
     Args:
         drawings: the strokes of each character, in any unit, y down; a drawing without strokes gives a black image.
 
     Returns:
-        uint8 `[n, image_size, image_size]`, ink 255 on black 0, of a pen that recognisers of drawn characters know.
+        uint8 `[n, image_size, image_size]`, ink 255 on black 0, of a pen that recognizers of drawn characters know.
     """
     images = np.zeros((len(drawings), image_size, image_size), np.uint8)
     for image, strokes in zip(images, drawings, strict=True):

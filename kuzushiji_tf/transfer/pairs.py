@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
+from kuzushiji_tf.characters.labels import to_code_point
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import unknown_name
-from kuzushiji_tf.labels import to_code_point
 from kuzushiji_tf.transfer.modern import modern_characters
 
 DATASET = "kkanji"
 UNSEEN_FRACTION = 0.10  # of the characters: no part of the chain meets their kuzushiji
 VALIDATION_FRACTION = 0.05
-FORMS_FILE = files("kuzushiji_tf") / "data" / "old_forms.json"
+FORMS_FILE = files("kuzushiji_tf.transfer") / "old_forms.json"
 # The sides that a part takes characters from, the published splits that it takes images from, and the sides whose
 # images it must not hold, under whatever character they stand.
 _PARTS = {
@@ -72,7 +72,7 @@ class Pairing:
 
 @cache
 def old_forms() -> dict[str, str]:
-    """Return old form -> modern form, of a published table: `data/old_forms.json` names its source and licence."""
+    """Return old form -> modern form, of a published table: `old_forms.json` names its source and licence."""
     return json.loads(FORMS_FILE.read_text(encoding="utf-8"))["forms"]
 
 

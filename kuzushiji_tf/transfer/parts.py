@@ -53,7 +53,7 @@ def in_batches(model: keras.Model) -> Network:
 def _load_keras(file: Path) -> keras.Model:
     try:
         return keras.saving.load_model(file, compile=False)
-    except Exception as error:  # zip, JSON, HDF5 and deserialisation each raise their own
+    except Exception as error:  # zip, JSON, HDF5 and deserialization each raise their own
         raise UserError(f"{file} cannot be loaded ({reason_of(error)}); train its stage again.") from None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from kuzushiji_tf.datasets.kanjivg import BOX
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.strokes import Strokes
+from kuzushiji_tf.ink.strokes import Strokes
 
 PEN_WIDTH = 3  # in KanjiVG's units, of which the picture's side has 109: as its own files are drawn
 PAUSE = 1.5  # seconds for which an animation shows the finished character

@@ -12,9 +12,9 @@ import numpy as np
 
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.normalization import fit_image
-from kuzushiji_tf.predictors import Predictor
-from kuzushiji_tf.strokes import Strokes
+from kuzushiji_tf.ink.normalization import fit_image
+from kuzushiji_tf.ink.strokes import Strokes
+from kuzushiji_tf.recognition.predictors import Predictor
 from kuzushiji_tf.transfer import gaussians
 from kuzushiji_tf.transfer.chain import Chain
 from kuzushiji_tf.transfer.gaussians import split_posterior
@@ -98,7 +98,7 @@ def load_drawings(examples: Sequence[Examples]) -> dict[str, Strokes]:
 def score_chain(
     chain: Chain,
     data: ScoringData,
-    recogniser: Predictor,
+    recognizer: Predictor,
     classifier: Predictor | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
@@ -108,35 +108,35 @@ def score_chain(
 
     - `retrieval_top1_`, `_top5_`, `_top10_`, `mrr_`: the place of the true character when all modern characters are
       ordered by the density of the mixture P(znew | zold) at them, and the mean of 1 / place;
-    - `pixels_top1_`: the recogniser reads the modern image decoded from the mixture's mode;
+    - `pixels_top1_`: the recognizer reads the modern image decoded from the mixture's mode;
     - `strokes_top1_`, `_top5_`: it reads the strokes written from the mode at temperature 0;
     - `stroke_count_error_`: the mean difference of their number to KanjiVG's;
     - `mdn_nll_` and, of one mixture for all, `mdn_nll_unigram_`: nats at the means of the true posteriors;
-    - `images_`, and `left_out_`: of these the ones whose character the recogniser has no class for, which the shares
+    - `images_`, and `left_out_`: of these the ones whose character the recognizer has no class for, which the shares
       of its readings leave out.
 
     Others: `ceiling_strokes_top1`, it reads KanjiVG's own strokes, simplified as the chain learned them, one for each
     image; `floor_strokes_top1`, it reads the written strokes, but the images' characters are shuffled;
-    `classifier_top1_seen` of a recogniser of kuzushiji; `vae_old_error` and `vae_new_error`, summed over the squared
+    `classifier_top1_seen` of a recognizer of kuzushiji; `vae_old_error` and `vae_new_error`, summed over the squared
     errors of a reconstruction's pixels (0..1), and `vae_old_kl` and `vae_new_kl`, of held-out images; `mdn_nll`,
     `mdn_nll_unigram` of these; `least_density`, which one in a hundred of them does not reach at its best candidate.
 
     Args:
-        recogniser: of modern characters.
+        recognizer: of modern characters.
         classifier: of kuzushiji; None leaves its key out.
         report: is told what happens, line by line.
 
     Raises:
-        UserError: the recogniser knows none of the characters.
+        UserError: the recognizer knows none of the characters.
     """
     scores: dict[str, Any] = {}
     written: list[tuple[np.ndarray, np.ndarray]] = []
     for side, examples in data.sides.items():
         report(f"{side}: finding, drawing and writing {len(examples):,} characters")
-        own, readings = _score_side(chain, examples, data.drawings, recogniser)
+        own, readings = _score_side(chain, examples, data.drawings, recognizer)
         scores |= {f"{key}_{side}": value for key, value in own.items()}
-        written.append((readings, _targets(recogniser, examples.new)))
-    scores |= _bounds(chain, data, recogniser, written)
+        written.append((readings, _targets(recognizer, examples.new)))
+    scores |= _bounds(chain, data, recognizer, written)
     if classifier:
         report("reading the seen kuzushiji with the classifier")
         seen = data.sides["seen"]
@@ -173,7 +173,7 @@ def top_share(probabilities: np.ndarray, targets: np.ndarray, k: int) -> float:
     """
     known = targets >= 0
     if not known.any():
-        raise UserError("A recogniser knows none of the characters that it is to read; choose another.")
+        raise UserError("A recognizer knows none of the characters that it is to read; choose another.")
     probabilities, targets = probabilities[known], targets[known]
     own = probabilities[np.arange(len(targets)), targets]
     better = (probabilities > own[:, np.newaxis]).sum(axis=1)
@@ -181,15 +181,15 @@ def top_share(probabilities: np.ndarray, targets: np.ndarray, k: int) -> float:
 
 
 def _score_side(
-    chain: Chain, examples: Examples, drawings: Mapping[str, Strokes], recogniser: Predictor
+    chain: Chain, examples: Examples, drawings: Mapping[str, Strokes], recognizer: Predictor
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the scores of one side, and what the recogniser reads in its strokes `[n, classes]`."""
+    """Return the scores of one side, and what the recognizer reads in its strokes `[n, classes]`."""
     parameters = chain.mixture(split_posterior(chain.encode_old(examples.images))[0])
     mode = gaussians.mode(parameters, chain.settings.latent)
-    targets = _targets(recogniser, examples.new)
-    images = _read_images(recogniser, to_pixels(chain.decode_new(mode)))
+    targets = _targets(recognizer, examples.new)
+    images = _read_images(recognizer, to_pixels(chain.decode_new(mode)))
     written = _write_likeliest(chain, mode)
-    readings = _read_drawings(recogniser, written)
+    readings = _read_drawings(recognizer, written)
     wanted = np.array([len(drawings[character]) for character in examples.new])
     partners = chain.modern.latents[[chain.modern.characters.index_of(character) for character in examples.new]]
     scores = retrieval_scores(places_of(chain, parameters, examples.new))
@@ -201,12 +201,12 @@ def _score_side(
 
 
 def _bounds(
-    chain: Chain, data: ScoringData, recogniser: Predictor, written: Sequence[tuple[np.ndarray, np.ndarray]]
+    chain: Chain, data: ScoringData, recognizer: Predictor, written: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, float]:
     """Return what perfect writing would score, and what the strokes score with their characters shuffled."""
     characters = sorted({character for examples in data.sides.values() for character in examples.new})
     simplified = [simplify(data.drawings[character], chain.settings.epsilon) for character in characters]
-    perfect = _read_drawings(recogniser, simplified)
+    perfect = _read_drawings(recognizer, simplified)
     every = [characters.index(character) for examples in data.sides.values() for character in examples.new]
     readings, targets = (np.concatenate(parts) for parts in zip(*written, strict=True))
     known = targets >= 0
@@ -254,16 +254,16 @@ def _write_likeliest(chain: Chain, z: np.ndarray) -> list[Strokes]:
     return write(chain, z, noise, temperature=0)
 
 
-def _targets(recogniser: Predictor, characters: Sequence[str]) -> np.ndarray:
-    labels = recogniser.labels
+def _targets(recognizer: Predictor, characters: Sequence[str]) -> np.ndarray:
+    labels = recognizer.labels
     return np.array([labels.index_of(name) if name in labels else -1 for name in characters], np.int64)
 
 
-def _read_images(recogniser: Predictor, images: np.ndarray) -> np.ndarray:
-    boxed = recogniser.normalization == "ink-box"
-    fitted = np.stack([fit_image(image, recogniser.image_size[0], boxed) for image in images])
-    return recogniser.predict(np.rint(fitted).astype(np.uint8))
+def _read_images(recognizer: Predictor, images: np.ndarray) -> np.ndarray:
+    boxed = recognizer.normalization == "ink-box"
+    fitted = np.stack([fit_image(image, recognizer.image_size[0], boxed) for image in images])
+    return recognizer.predict(np.rint(fitted).astype(np.uint8))
 
 
-def _read_drawings(recogniser: Predictor, drawings: Sequence[Strokes]) -> np.ndarray:
-    return recogniser.predict(draw_modern(drawings, recogniser.image_size[0]))
+def _read_drawings(recognizer: Predictor, drawings: Sequence[Strokes]) -> np.ndarray:
+    return recognizer.predict(draw_modern(drawings, recognizer.image_size[0]))

@@ -16,7 +16,7 @@ import shapely
 
 from kuzushiji_tf.datasets.kanjivg import BOX
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.strokes import Strokes
+from kuzushiji_tf.ink.strokes import Strokes
 
 EPSILON = 1.0  # of the simplification: how far it may stray, in KanjiVG's units of 1/109 of the box
 GRID = 1 << 16  # steps along a side of the unit box

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kuzushiji_tf.checkpoints import save_for_use
+from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.files import atomic_path
-from kuzushiji_tf.sampling import EpochPlan
+from kuzushiji_tf.training.checkpoints import save_for_use
 from kuzushiji_tf.transfer.batches import (
     Batches,
     DrawingLatents,

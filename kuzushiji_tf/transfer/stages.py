@@ -5,16 +5,16 @@ from pathlib import Path
 
 import keras
 
-from kuzushiji_tf.callbacks import Checkpoint, History, Progress, SpeedMeter, StopOnInterrupt, StopOnNan
-from kuzushiji_tf.checkpoints import load_checkpoint
-from kuzushiji_tf.distribution import device_name
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import write_json
+from kuzushiji_tf.runtime import versions_of
+from kuzushiji_tf.training.callbacks import Checkpoint, History, Progress, SpeedMeter, StopOnInterrupt, StopOnNan
+from kuzushiji_tf.training.checkpoints import load_checkpoint
+from kuzushiji_tf.training.distribution import device_name
 from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
 from kuzushiji_tf.transfer.data import ChainData, load_chain_data
 from kuzushiji_tf.transfer.setups import Setup, set_up
 from kuzushiji_tf.transfer.workdirs import ChainFolder, StageFolder, standing_on
-from kuzushiji_tf.versions import versions_of
 from kuzushiji_tf.workdirs import locked
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg", "shapely")

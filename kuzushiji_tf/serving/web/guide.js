@@ -42,7 +42,7 @@ export class Guide {
     try {
       strokes = await strokesOf(model, character);
     } catch (error) {
-      console.warn(error); // the guide is an extra: without it the page still recognises
+      console.warn(error); // the guide is an extra: without it the page still recognizes
     }
     if (shown !== this.#shown) return; // another character is shown by now
     if (!strokes) return this.#fill(null, say("guideMissing", {character}));

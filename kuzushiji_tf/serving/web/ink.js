@@ -1,5 +1,5 @@
 /**
- * Ink: what a pen drew -> the image that a recogniser reads. The specification is docs/ink.md; Python's twins are
+ * Ink: what a pen drew -> the image that a recognizer reads. The specification is docs/ink.md; Python's twins are
  * `strokes.prepare`, `normalization.draw_strokes` and `normalization.draw_ink`. No dependency; browsers and Node.
  *
  * Strokes are lists of points, [[[x, y], ...], ...] or [[[x, y, t], ...], ...], y down, in any unit.

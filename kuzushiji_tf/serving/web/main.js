@@ -31,7 +31,7 @@ const guide = new Guide({
 });
 const pad = new Pad($("pad"), {start: hideHint, change: recognize});
 
-// --- recognising -----------------------------------------------------------------------------------------------------
+// --- recognizing -----------------------------------------------------------------------------------------------------
 
 async function recognize() {
   const number = ++asked;

@@ -93,7 +93,7 @@ const MESSAGES = {
     credit: ({data, credit, licence}) => `Trained on ${data} (${credit}, ${licence}).`,
     noModels: "No model was found; check the server's models folder.",
     modelFailed: ({name}) => `The model ${name} cannot be loaded; check the connection and choose it again.`,
-    runtimeFailed: "The recogniser cannot be loaded; check the connection and open the page again.",
+    runtimeFailed: "The recognizer cannot be loaded; check the connection and open the page again.",
     recognitionFailed: "Recognition failed; clear and write again.",
     copyFailed: "Copying failed; select the text and copy it yourself.",
   },

@@ -4,7 +4,7 @@ const ALWAYS = 5; // candidates are offered, however improbable
 const LEAST = 0.001; // probability of those after them
 
 /**
- * Ranks what a recogniser saw.
+ * Ranks what a recognizer saw.
  *
  * Look-alikes of different scripts stand together, the more probable first, and their sum decides where. The characters
  * of a single script share out what the others were given.

@@ -1,4 +1,4 @@
-// A `.tflite` recogniser in the browser, run by LiteRT.js.
+// A `.tflite` recognizer in the browser, run by LiteRT.js.
 
 import {fetchCounted, need} from "./downloads.js";
 import {drawInk} from "./ink.js";

@@ -1,0 +1,1 @@
+"""Readers of the ETL Character Database, whose files each user obtains from AIST."""

@@ -1,0 +1,160 @@
+"""The data sets of the ETL Character Database: what their files hold, and how their records are decoded.
+
+Source: the specifications and the format descriptions on the database's site (etlcdb.db.aist.go.jp).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from kuzushiji_tf.datasets.etl import codes
+from kuzushiji_tf.datasets.etl.files import RecordFile, read_records, record_files
+from kuzushiji_tf.datasets.etl.formats import (
+    B_TYPE_8,
+    B_TYPE_9,
+    G_TYPE_8,
+    G_TYPE_9,
+    K_TYPE,
+    M_TYPE,
+    RecordFormat,
+    six_bit_characters,
+    to_squares,
+)
+from kuzushiji_tf.errors import UserError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records decoded: images uint8 `[n, size, size]`, characters `U1` `[n]`, writers int64 `[n]`.
+
+    `left_out` counts the records that are not among them, by the reason.
+    """
+
+    images: np.ndarray
+    characters: np.ndarray
+    writers: np.ndarray
+    left_out: dict[str, int]
+
+
+def _sheet(records: np.ndarray, number: int, first: int) -> np.ndarray:
+    """One sheet, one writer (ETL1, ETL6)."""
+    return records["sheet"].astype(np.int64)
+
+
+def _sheets(count: int, records: np.ndarray, number: int, first: int) -> np.ndarray:
+    """So many sheets in a row make a data set (ETL8B: 10, ETL9B: 20): one writer by the site's specification, several
+    by its overview. Taken as one, so that no writer is on both sides of a split either way."""
+    return (records["sheet"].astype(np.int64) - 1) // count
+
+
+def _place(data_sets: int, size: int, records: np.ndarray, number: int, first: int) -> np.ndarray:
+    """The data set by the place in the file (ETL8G, ETL9G): ETL9G's sheet numbers begin anew in each file."""
+    return (number - 1) * data_sets + (first + np.arange(len(records))) // size
+
+
+def _person(records: np.ndarray, number: int, first: int) -> np.ndarray:
+    """Who says the same of himself on the same date (ETL7): one writer filled several sheets, of two sizes, and no
+    number connects them. Where nothing is filled in, the sheet."""
+    person = np.zeros(len(records), np.int64)
+    for name, bits in (("sex", 2), ("age", 8), ("industry", 16), ("occupation", 16), ("gathered", 16)):
+        person = person << bits | records[name] & ((1 << bits) - 1)
+    return np.where(person, person + 0x10000, records["sheet"])
+
+
+def _style(records: np.ndarray, number: int, first: int) -> np.ndarray:
+    """The mark of the printed style, 0 to 3 for A to D (ETL2, which nobody wrote)."""
+    return six_bit_characters(records["header"][:, 3:6])[:, 2].astype(np.int64) - 17  # A is 17 in T56
+
+
+@dataclass(frozen=True)
+class EtlSet:
+    """One data set.
+
+    Attributes:
+        folder: its name as published.
+        pattern: of its files' names, whole.
+        format: of its records.
+        characters: returns the table from code to character.
+        writers: takes records, the file's number and the place of the first record; returns int64 `[n]`.
+        largest: records of the largest file.
+        dummies: records before the first sample of each file.
+        samples: how many records of a file, by its number, are samples; models for the writers follow them.
+        by_writer: whether whole writers are held out for testing.
+    """
+
+    folder: str
+    pattern: str
+    format: RecordFormat
+    characters: Callable[[], np.ndarray]
+    writers: Callable[[np.ndarray, int, int], np.ndarray]
+    largest: int
+    dummies: int = 0
+    samples: dict[int, int] = field(default_factory=dict)
+    by_writer: bool = True
+
+
+_JIS_X_0201, _JIS_X_0208 = codes.jis_x_0201, codes.jis_x_0208
+SETS = {
+    "etl1": EtlSet("ETL1", r"ETL1C[_-]\d+", M_TYPE, _JIS_X_0201, _sheet, 11_560),
+    "etl2": EtlSet("ETL2", r"ETL2[_-]\d+", K_TYPE, codes.co59, _style, 11_420, by_writer=False),
+    "etl6": EtlSet("ETL6", r"ETL6C[_-]\d+", M_TYPE, _JIS_X_0201, _sheet, 13_830),
+    "etl7": EtlSet("ETL7", r"ETL7[LS]C[_-]\d+", M_TYPE, codes.jis_x_0201_hiragana, _person, 9_600),
+    "etl8b": EtlSet("ETL8B", r"ETL8B2[C_-]\d+", B_TYPE_8, _JIS_X_0208, partial(_sheets, 10), 51_517, 1, {3: 50_560}),
+    "etl8g": EtlSet("ETL8G", r"ETL8G[_-]\d+", G_TYPE_8, _JIS_X_0208, partial(_place, 5, 956), 4_780, 0, {33: 0}),
+    "etl9b": EtlSet("ETL9B", r"ETL9B[_-]\d+", B_TYPE_9, _JIS_X_0208, partial(_sheets, 20), 124_477, 1, {5: 121_440}),
+    "etl9g": EtlSet("ETL9G", r"ETL9G[_-]\d+", G_TYPE_9, _JIS_X_0208, partial(_place, 4, 3036), 12_144),
+}
+
+
+def read_batches(name: str, source: Path, size: int, skip_damaged: bool = False) -> Iterator[Batch]:
+    """Yield the samples of a data set's files in `source`, a folder or a zip archive, decoded and scaled.
+
+    Raises:
+        MissingFileError, UserError: as the loaders do.
+    """
+    etl_set = SETS[name]
+    for file in record_files(source, etl_set.pattern):
+        count = file.size // etl_set.format.fields.itemsize
+        if not etl_set.dummies < count <= etl_set.largest:
+            raise UserError(
+                f"{file} holds {count:,} records, where a file of {etl_set.folder} has up to {etl_set.largest:,} and "
+                "at least one sample; is it the right file?"
+            )
+        place = -etl_set.dummies
+        for records in read_records(file, etl_set.format.fields, skip_damaged):
+            yield _decode(etl_set, file, records[max(-place, 0) :], max(place, 0), size, skip_damaged)
+            place += len(records)
+
+
+def _decode(etl_set: EtlSet, file: RecordFile, records: np.ndarray, first: int, size: int, skip_damaged: bool) -> Batch:
+    """Decode records, the first of which is sample number `first` (from 0) of the file."""
+    samples = records[: max(etl_set.samples.get(file.number, len(records) + first) - first, 0)]
+    codes = _codes(samples)
+    characters = etl_set.characters()[codes]
+    unknown = characters == codes.UNDEFINED
+    if unknown.any() and not skip_damaged:
+        place = int(np.argmax(unknown))
+        number = first + place + etl_set.dummies + 1
+        raise UserError(
+            f"Record {number:,} of {file} has the code 0x{codes[place]:X}, which stands for no character: the file is "
+            "damaged or another one; download it again, or leave such records out with --skip-damaged."
+        )
+    shapes = characters == codes.NO_CHARACTER
+    kept = ~(unknown | shapes)
+    left_out = {
+        "models for the writers": len(records) - len(samples),
+        "without a character": int(shapes.sum()),
+        "of an unknown code": int(unknown.sum()),
+    }
+    images = to_squares(etl_set.format.images(samples[kept]), size)
+    return Batch(images, characters[kept], etl_set.writers(samples, file.number, first)[kept], left_out)
+
+
+def _codes(records: np.ndarray) -> np.ndarray:
+    if "header" not in records.dtype.names:
+        return records["code"].astype(np.int64)
+    header = six_bit_characters(records["header"]).astype(np.int64)
+    return header[:, 28] << 6 | header[:, 29]  # CO-59 stands in characters 29 and 30

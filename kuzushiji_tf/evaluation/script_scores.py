@@ -1,0 +1,93 @@
+"""Scores apart for kana and kanji, and for users who say which script they write; NumPy only."""
+
+from typing import Any
+
+import numpy as np
+
+from kuzushiji_tf.characters.scripts import KINDS, SCRIPTS
+from kuzushiji_tf.evaluation.metrics import TOP_K
+from kuzushiji_tf.recognition.predictors import Predictor
+from kuzushiji_tf.recognition.recognizer import Repertoire
+
+
+class ScriptScores:
+    """Counts, over lots of images, where the true character stood among a recognizer's candidates.
+
+    The candidates are those of `recognizer.Reading.candidates`: look-alikes together, what is no character left out.
+
+    Args:
+        predictor: the recognizer.
+
+    Raises:
+        UserError: as `Repertoire`.
+    """
+
+    def __init__(self, predictor: Predictor):
+        self._repertoire = repertoire = Repertoire(predictor)
+        self._character_of = np.full(len(predictor.labels), -1)
+        self._character_of[~repertoire.unknown] = repertoire.target
+        self._scripts = {script: repertoire.members(script) for script in SCRIPTS}
+        self._places: dict[str, list[np.ndarray]] = {script: [] for script in SCRIPTS}
+
+    def add(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
+        """Take probabilities float32 `[n, classes]` and the true classes int32 `[n]` into account."""
+        if sum(len(members) > 0 for members in self._scripts.values()) < 2:
+            return
+        repertoire = self._repertoire
+        known = np.zeros((len(labels), len(repertoire.characters)), np.float64)
+        np.add.at(known.T, repertoire.target, probabilities.T[~repertoire.unknown])
+        truth = self._character_of[labels]
+        for script, members in self._scripts.items():
+            rows = np.flatnonzero(np.isin(truth, members))
+            if len(rows):
+                everything = _places(known[rows], truth[rows], repertoire.groups)
+                own = np.searchsorted(members, truth[rows])
+                alone, _ = _places(known[rows][:, members], own, repertoire.groups[members])
+                self._places[script].append(np.stack([*everything, alone], axis=1))
+
+    def result(self) -> dict[str, Any]:
+        """Return, for kana and for kanji, if the recognizer has several scripts and such were tested:
+
+        `<kind>_count`; `_accuracy` and `_top5_accuracy` among all characters; `_alike_accuracy`, which counts a
+        look-alike of another script as right; `_alone_accuracy` and `_alone_top5_accuracy`, among the characters of
+        the script that was written (hiragana, katakana or kanji).
+        """
+        result = {}
+        for kind, scripts in KINDS.items():
+            lots = [lot for script in scripts for lot in self._places[script]]
+            if not lots:
+                continue
+            place, group_place, alone = np.concatenate(lots).T
+            result |= {
+                f"{kind}_count": len(place),
+                f"{kind}_accuracy": float(np.mean(place == 0)),
+                f"{kind}_top5_accuracy": float(np.mean(place < TOP_K)),
+                f"{kind}_alike_accuracy": float(np.mean(group_place == 0)),
+                f"{kind}_alone_accuracy": float(np.mean(alone == 0)),
+                f"{kind}_alone_top5_accuracy": float(np.mean(alone < TOP_K)),
+            }
+        return result
+
+
+def _places(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many candidates stand before the true one, and how many before the first of its look-alikes.
+
+    Args:
+        probabilities: `[n, characters]`.
+        truth: `[n]`, the true characters' columns.
+        groups: `[characters]`, equal for look-alikes.
+    """
+    numbers, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    pooled = np.zeros((len(truth), len(numbers)))
+    np.add.at(pooled.T, group_of, probabilities.T)
+    rows, own = np.arange(len(truth)), group_of[truth]
+    # Of equal probabilities the one with the lower index comes first, as in `Reading.candidates`.
+    before = _comes_before(pooled, pooled[rows, own], own) @ sizes
+    alike = group_of == own[:, np.newaxis]
+    return before + (_comes_before(probabilities, probabilities[rows, truth], truth) & alike).sum(axis=1), before
+
+
+def _comes_before(values: np.ndarray, value: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return which of the values `[n, m]` rank before the one in each row's column, bool `[n, m]`."""
+    value, column = value[:, np.newaxis], column[:, np.newaxis]
+    return (values > value) | ((values == value) & (np.arange(values.shape[1]) < column))

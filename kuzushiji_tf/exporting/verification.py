@@ -1,0 +1,172 @@
+"""What each file of an exported folder achieves, and whether it still says what the Keras model says."""
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.exporting.model_card import EvaluationSet, describe_file
+from kuzushiji_tf.ink.normalization import fit_image
+from kuzushiji_tf.recognition.litert import LiteRTModel
+from kuzushiji_tf.recognition.predictors import BATCH_SIZE, EXPORTED_FILES, load_predictor
+
+DYNAMIC_FILE = "model-dynamic.tflite"
+LATENCY_RUNS = 100
+
+
+# A file's first choice is not counted against it where the Keras model itself gives that class at least this share of
+# the probability of its own first: rounding may turn such near ties, which an unsure model has many of. In trials every
+# sound int8 file, of good models and of bad ones, then agreed on more than 99.9 % of the images, a wrong one on 2 %.
+NEAR_TIE = 0.5
+
+
+class BeyondBoundError(UserError):
+    """A file says something else than the Keras model."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How far a file may be from the Keras model on the test split.
+
+    Attributes:
+        max_difference: the most by which any probability may differ.
+        clear_agreement: the least share of images with the same first choice, near ties not counted against it.
+    """
+
+    max_difference: float = 1.0
+    clear_agreement: float = 0.0
+
+
+BOUNDS = {
+    EXPORTED_FILES["saved_model"]: Bound(max_difference=5e-4),  # normalizes in its graph, so rounds there too
+    EXPORTED_FILES["float32"]: Bound(max_difference=5e-5),  # differs by the order of summation only
+    EXPORTED_FILES["float16"]: Bound(clear_agreement=0.995),  # weights of 11 significant bits
+    EXPORTED_FILES["int8"]: Bound(clear_agreement=0.98),  # weights and activations of 8
+    DYNAMIC_FILE: Bound(max_difference=5e-4),
+}
+_NORMALIZING = (EXPORTED_FILES["saved_model"], DYNAMIC_FILE)
+
+
+def measure_files(
+    folder: Path,
+    test_sets: dict[str, EvaluationSet],
+    box: bool,
+    report: Callable[[str], None],
+    rewrite: Mapping[str, Callable[[], dict[str, Any]]],
+) -> dict[str, dict[str, Any]]:
+    """Run each file of a folder over the test sets and return its figures, by its name.
+
+    Keys: `bytes`, `sha256`; `accuracy` (`synthetic_accuracy` where a program drew the test images) and
+    `<name>_accuracy` for further test sets; against the folder's Keras model on the test set `test`: `agreement` (share
+    of equal first choices), `clear_agreement` (near ties not counted), `max_difference` and the `bound` on the last
+    two; `latency_ms`, the median for one image on one thread.
+
+    Args:
+        box: whether the files that normalize images themselves do it by the ink's box.
+        report: is told what happens, line by line.
+        rewrite: by a file's name what writes it in a more exact way, and returns what its figures then say of that;
+            called where it is beyond its bound.
+
+    Raises:
+        BeyondBoundError: a file is beyond its bound, and there is no other way to write it or that is as well.
+    """
+    keras_name = EXPORTED_FILES["keras"]
+    keras_file = load_predictor(folder / keras_name)
+    size = keras_file.image_size[0]
+
+    @cache
+    def reference(name: str, boxed: bool) -> np.ndarray:
+        images = test_sets[name].dataset.images
+        if boxed:
+            return _in_batches(lambda batch: keras_file.run(fit_image(batch, size, box=True)), images)
+        return _in_batches(keras_file.run, images)
+
+    def measure(file: str) -> dict[str, Any]:
+        path = folder / file
+        figures = describe_file(path)
+        for name, test_set in test_sets.items():
+            report(f"verifying {file} on {len(test_set.dataset):,} images of {test_set.dataset.name}")
+            # What a file does to an image in its graph is done to the Keras model's images beforehand.
+            expected = reference(name, box and file in _NORMALIZING)
+            found = expected if file == keras_name else _run(path, test_set.dataset.images)
+            is_right = found.argmax(axis=1) == test_set.dataset.labels
+            figures[_accuracy_key(name, test_set)] = float(is_right.mean())
+            if name == "test" and file in BOUNDS:
+                figures |= compare(file, found, expected)
+        if path.suffix == ".tflite":
+            latency = LiteRTModel(path).latency_ms(test_sets["test"].dataset.images, LATENCY_RUNS)
+            figures["latency_ms"] = round(latency, 4)
+        return figures
+
+    measured = {}
+    for file in (keras_name, *BOUNDS):
+        if not (folder / file).exists():
+            continue
+        try:
+            measured[file] = measure(file)
+        except BeyondBoundError as error:
+            if file not in rewrite:
+                raise
+            report(f"{error}; writing it in a more exact way")
+            about = rewrite[file]()
+            measured[file] = measure(file) | about
+    return measured
+
+
+def compare(file: str, found: np.ndarray, expected: np.ndarray) -> dict[str, Any]:
+    """Return how close a file's probabilities `[n, classes]` are to the Keras model's.
+
+    Raises:
+        BeyondBoundError: they are farther than the file's bound allows; the sentence names file, figure and bound.
+    """
+    choice, first = found.argmax(axis=1), expected.argmax(axis=1)
+    rows = np.arange(len(expected))
+    is_clear = expected[rows, choice] >= NEAR_TIE * expected[rows, first]
+    max_difference, clear_agreement = float(np.abs(found - expected).max()), float(is_clear.mean())
+    bound = BOUNDS[file]
+    # Written so that NaN, which compares as false, is refused as well.
+    if not max_difference <= bound.max_difference:
+        raise BeyondBoundError(
+            f"{file} differs from the Keras model by up to {max_difference:.2g} in a probability, more than its bound "
+            f"of {bound.max_difference:.2g}"
+        )
+    if not clear_agreement >= bound.clear_agreement:
+        raise BeyondBoundError(
+            f"{file} clearly agrees with the Keras model on {clear_agreement:.2%} of the test images, less than its "
+            f"bound of {bound.clear_agreement:.2%}"
+        )
+    return {
+        "agreement": float((choice == first).mean()),
+        "clear_agreement": clear_agreement,
+        "max_difference": max_difference,
+        "bound": asdict(bound),
+    }
+
+
+def _accuracy_key(name: str, test_set: EvaluationSet) -> str:
+    if name != "test":
+        return f"{name}_accuracy"
+    return "synthetic_accuracy" if test_set.is_synthetic else "accuracy"
+
+
+def _run(path: Path, images: np.ndarray) -> np.ndarray:
+    """Return a file's probabilities for images uint8 `[n, h, w]`, as a user of that file gets them."""
+    if path.is_dir():
+        loaded = tf.saved_model.load(path)
+        signature = loaded.signatures["serving_uint8"]
+        return _in_batches(lambda batch: signature(image=tf.constant(batch[..., None]))["probabilities"], images)
+    # One interpreter for each processor: LiteRT's own threads gain nothing on models this small.
+    parts = np.array_split(images, min(os.cpu_count() or 1, len(images)))
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return np.concatenate(list(pool.map(lambda part: LiteRTModel(path).predict(part), parts)))
+
+
+def _in_batches(run: Callable[[np.ndarray], Any], images: np.ndarray) -> np.ndarray:
+    return np.concatenate([run(images[start : start + BATCH_SIZE]) for start in range(0, len(images), BATCH_SIZE)])

@@ -1,0 +1,241 @@
+"""The one normalization of ink for training, images and the canvas: box centered, thin ink widened, full brightness.
+
+`fit_image` and what it calls are written over an array namespace: `numpy` by default, or `keras.ops`, so that the very
+same lines run inside an exported graph. Images may have any number of leading (batch) axes.
+"""
+
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.ink.strokes import MARGIN, PEN_WIDTH, Strokes, normalize, prepare, rasterize, to_segments
+
+GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
+INK_THRESHOLD = 0.3  # of the brightest pixel: what counts as ink when its box is sought
+LEAST_WIDTH = 1 / 20  # thinner ink is widened towards this, fraction of the image's side
+EDGE = 1.5  # pixels over which resizing by a triangle filter makes ink fade out
+FLATTEST = 16  # gray levels: with less contrast than this, paper is taken to be blank
+
+
+def fit_image(image: Any, size: int, box: bool, ops: ModuleType = np) -> Any:
+    """Return white ink on black, resized to a square by a triangle filter (antialiased when shrinking).
+
+    Args:
+        image: `[..., height, width]`, ink 255 on black 0, any size and any numeric type.
+        size: height and width of the result in pixels.
+        box: True finds the box of the ink, centers it and scales it (aspect kept, up or down) until its longer side
+            leaves `MARGIN` free, then widens thin ink and brings it to full brightness. False keeps the image as it
+            is: the whole of it is resized, aspect kept, the shorter side padded with black on both ends.
+        ops: `numpy` or `keras.ops`.
+
+    Returns:
+        float32 `[..., size, size]`, 0..255. A blank image stays black.
+    """
+    image = ops.array(image, dtype="float32")
+    height, width = ops.shape(image)[-2], ops.shape(image)[-1]
+    rows, columns = ops.arange(height, dtype="float32"), ops.arange(width, dtype="float32")
+    if box:
+        threshold = INK_THRESHOLD * ops.max(image, axis=(-2, -1), keepdims=True)
+        is_ink = (image > threshold) & (image > 0)
+        top, bottom = _extent(ops.any(is_ink, axis=-1), rows, ops)
+        left, right = _extent(ops.any(is_ink, axis=-2), columns, ops)
+        side = ops.maximum(bottom - top, right - left) / (1 - 2 * MARGIN)
+    else:
+        nothing = ops.sum(image, axis=(-2, -1)) * 0
+        bottom, right = nothing + ops.max(rows) + 1, nothing + ops.max(columns) + 1
+        top, left, side = nothing, nothing, ops.maximum(bottom, right)
+    vertical = _interpolation(rows, (top + bottom) / 2, side, size, ops)
+    horizontal = _interpolation(columns, (left + right) / 2, side, size, ops)
+    fitted = ops.matmul(ops.matmul(vertical, image), ops.swapaxes(horizontal, -1, -2))
+    return finish_ink(fitted, ops) if box else fitted
+
+
+def finish_ink(image: Any, ops: ModuleType = np) -> Any:
+    """Return the ink of fitted images `[..., size, size]` (size known) at full brightness, thin ink widened.
+
+    Brightness: the typical ink becomes 255. Width: estimated as twice the amount of ink over the length of its
+    outline; where it is below `LEAST_WIDTH`, the ink is mixed with itself grown by a pixel on all sides.
+    """
+    size = int(image.shape[-1])
+    axes = {"axis": (-2, -1), "keepdims": True}
+    squares = image * image
+    typical = ops.sum(squares * image, **axes) / ops.maximum(ops.sum(squares, **axes), 1.0)
+    image = ops.minimum(image * (255 / ops.maximum(typical, 1.0)), 255.0)
+    for _ in range(max(1, int(size / 48 + 0.5))):
+        across = ops.abs(image[..., :-1, 1:] - image[..., :-1, :-1])
+        down = ops.abs(image[..., 1:, :-1] - image[..., :-1, :-1])
+        outline = ops.sum(ops.sqrt(across * across + down * down), **axes)
+        width = 2 * ops.sum(image, **axes) / ops.maximum(outline, 1.0)
+        share = ops.clip((LEAST_WIDTH * size - width) / 2, 0.0, 1.0)
+        image = ops.maximum(image, share * _grown(image, ops))
+    return image
+
+
+def draw_ink(strokes: Iterable, image_size: int) -> np.ndarray:
+    """Draw the strokes of a person's device as a recognizer reads them: cleaned, with a pen of `PEN_WIDTH`.
+
+    Args:
+        strokes: nested lists of points [x, y] or [x, y, t], or arrays, in any unit, y down.
+        image_size: height and width in pixels.
+
+    Returns:
+        uint8 `[image_size, image_size]`.
+
+    Raises:
+        UserError: as `strokes.prepare`.
+    """
+    return draw_strokes(prepare(strokes), image_size, PEN_WIDTH * image_size)
+
+
+def draw_strokes(strokes: Strokes, image_size: int, stroke_width: float) -> np.ndarray:
+    """Draw a character's strokes as `fit_image(box=True)` would show them.
+
+    Args:
+        strokes: in any unit, y down.
+        image_size: height and width in pixels.
+        stroke_width: in pixels of the result.
+
+    Returns:
+        uint8 `[image_size, image_size]`.
+    """
+    segments = to_segments(normalize(strokes), longest=4 / image_size)[np.newaxis]
+    half_widths = np.full(segments.shape[:2], stroke_width / 2, np.float32)
+    return draw_segments(segments, half_widths, image_size)[0]
+
+
+def draw_segments(
+    segments: np.ndarray,
+    half_widths: np.ndarray,
+    image_size: int,
+    softness: np.ndarray | None = None,
+    level: np.ndarray | None = None,
+    placement: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw many characters as `fit_image(box=True)` would show them, without the detour over large images.
+
+    Args:
+        segments: float32 `[n, s, 2 (start, end), 2 (x, y)]`, in any unit.
+        half_widths: float32 `[n, s]`, of the pen, in pixels of the result; 0: not drawn.
+        image_size: height and width in pixels.
+        softness: float32 `[n]`, over how many pixels ink fades out at its edge; None: as resizing leaves it.
+        level: float32 `[n]`, the ink's brightness, 0..1; None: full.
+        placement: float32 `[n, 3]`, by how much to miss the center (x, y) and the size, fractions; None: not at all.
+
+    Returns:
+        uint8 `[n, image_size, image_size]`.
+    """
+    count = len(segments)
+    drawn = (half_widths > 0)[:, :, np.newaxis]
+    low, high = np.empty((2, count, 2), np.float32)
+    for axis in (0, 1):
+        low[:, axis] = np.where(drawn, segments[..., axis], np.inf).reshape(count, -1).min(axis=1)
+        high[:, axis] = np.where(drawn, segments[..., axis], -np.inf).reshape(count, -1).max(axis=1)
+    placement = np.zeros((count, 3), np.float32) if placement is None else placement
+    room = image_size * (1 - 2 * MARGIN) * (1 + placement[:, 2]) - 2 * half_widths.max(axis=1)
+    scale = (np.maximum(room, 0) / np.maximum((high - low).max(axis=1), 1e-6))[:, np.newaxis]
+    offset = image_size * (0.5 + placement[:, :2]) - scale * (low + high) / 2
+    fitted = segments * scale[:, np.newaxis, np.newaxis] + offset[:, np.newaxis, np.newaxis]
+    softness = np.full(count, EDGE, np.float32) if softness is None else softness
+    ink = rasterize(fitted.astype(np.float32), half_widths, softness, image_size)
+    finished = finish_ink(ink * np.float32(255))
+    if level is not None:
+        finished *= level[:, np.newaxis, np.newaxis]
+    return np.rint(finished).astype(np.uint8)
+
+
+def to_ink(image: np.ndarray, polarity: Literal["auto", "dark", "light"] = "auto") -> np.ndarray:
+    """Return a picture's ink, white on black; the paper may have any shade.
+
+    Args:
+        image: uint8 `[h, w]`, `[h, w, 3]` (RGB) or `[h, w, 4]` (RGBA; what is transparent becomes paper).
+        polarity: `dark` ink on light paper, `light` ink on dark paper, or `auto`: see `ink_polarity`.
+
+    Returns:
+        uint8 `[h, w]`: the paper 0, the ink's strongest 255; all 0 where there is no contrast.
+
+    Raises:
+        UserError: the image has another type or shape, or the polarity another name.
+    """
+    if polarity not in ("auto", "dark", "light"):
+        raise UserError(f"The polarity is {polarity!r}; it must be auto, dark or light.")
+    gray = _to_gray(image, paper=0 if polarity == "light" else 255)
+    dark = _is_dark_on_light(gray) if polarity == "auto" else polarity == "dark"
+    if dark:
+        gray = 255 - gray
+    paper, noise = _paper(gray)
+    strongest = gray.max() if gray.size < 1000 else np.quantile(gray, 0.9995)
+    contrast = float(strongest) - paper - noise
+    if contrast < FLATTEST:
+        return np.zeros(gray.shape, np.uint8)
+    return np.rint(np.clip((gray - paper - noise) / contrast, 0, 1) * 255).astype(np.uint8)
+
+
+def ink_polarity(image: np.ndarray) -> bool:
+    """Return True for dark ink on light paper, False for light ink on dark; a flat image goes by its brightness.
+
+    The paper is the median of the border; the ink is on the side where the levels reach farther.
+
+    Raises:
+        UserError: the image is not uint8 `[h, w]`, `[h, w, 3]` or `[h, w, 4]`.
+    """
+    return _is_dark_on_light(_to_gray(image, paper=255))
+
+
+def _is_dark_on_light(gray: np.ndarray) -> bool:
+    paper, _ = _paper(gray)
+    darkest, lightest = np.quantile(gray, [0.005, 0.995])
+    if lightest - darkest < FLATTEST:
+        return bool(paper > 127)
+    return bool(paper - darkest > lightest - paper)
+
+
+def _extent(has_ink: Any, positions: Any, ops: ModuleType) -> tuple[Any, Any]:
+    """Return where ink begins and ends along an axis (`has_ink` `[..., n]`); the whole axis if there is none."""
+    count = ops.max(positions) + 1
+    first = ops.min(ops.where(has_ink, positions, count), axis=-1)
+    last = ops.max(ops.where(has_ink, positions + 1, 0.0), axis=-1)
+    return ops.where(last > 0, first, 0.0), ops.where(last > 0, last, count)
+
+
+def _interpolation(positions: Any, center: Any, side: Any, size: int, ops: ModuleType) -> Any:
+    """Return the weights `[..., size, n]` that resample `n` pixels around `center` to `size`; 0 outside the image."""
+    scale = (side / size)[..., None, None]
+    target = ops.arange(size, dtype="float32")[:, None] + 0.5 - size / 2
+    source = target * scale + center[..., None, None]
+    weights = ops.maximum(1 - ops.abs(positions + 0.5 - source) / ops.maximum(scale, 1.0), 0.0)
+    inside = (source > 0) & (source < ops.max(positions) + 1)
+    return ops.where(inside, weights / ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 1e-6), 0.0)
+
+
+def _grown(image: Any, ops: ModuleType) -> Any:
+    """Return the largest value among each pixel and its eight neighbors."""
+    padding = [(0, 0)] * (len(image.shape) - 2)
+    wide = ops.pad(image, [*padding, (0, 0), (1, 1)])
+    image = ops.maximum(ops.maximum(wide[..., :-2], wide[..., 2:]), image)
+    tall = ops.pad(image, [*padding, (1, 1), (0, 0)])
+    return ops.maximum(ops.maximum(tall[..., :-2, :], tall[..., 2:, :]), image)
+
+
+def _to_gray(image: np.ndarray, paper: int) -> np.ndarray:
+    if image.dtype != np.uint8 or image.size == 0 or image.shape[2:] not in ((), (3,), (4,)) or image.ndim < 2:
+        raise UserError(f"An image must be uint8 [h, w], [h, w, 3] or [h, w, 4], not {image.dtype} {image.shape}.")
+    if image.ndim == 2:
+        return image.astype(np.float32)
+    color = image[..., :3].astype(np.float32)
+    if image.shape[2] == 4:
+        opacity = image[..., 3:].astype(np.float32) / 255
+        color = color * opacity + paper * (1 - opacity)
+    return color @ np.array(GRAY_WEIGHTS, np.float32)
+
+
+def _paper(gray: np.ndarray) -> tuple[float, float]:
+    """Return the level of the border (its median) and how far its grain strays from it (0 for a digital canvas)."""
+    thickness = max(1, min(gray.shape) // 16)
+    inside = np.zeros(gray.shape, bool)
+    inside[thickness:-thickness, thickness:-thickness] = True
+    border = gray[~inside]
+    level = float(np.median(border))
+    return level, 4 * float(np.median(np.abs(border - level)))

@@ -1,0 +1,130 @@
+"""Labels and card inside a `.tflite` file: a zip archive after the model, as TFLite's associated files are kept.
+
+The model's own bytes stay as they are, so every runtime loads the file as before; `zipfile`, `unzip` and TFLite's
+metadata tools find the archive by its end. Nothing in it is compressed: TFLite's readers on phones refuse that.
+"""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.files import atomic_path
+
+CARD = "model.json"
+LABELS = "labels.txt"
+NORMALIZATIONS = ("none", "ink-box")
+END_RECORD = 22  # bytes of a zip archive's last record
+OWN_FIGURES = ("bytes", "sha256")  # of a file, which its inside cannot know
+
+
+def append(path: Path, labels: Labels, card: dict[str, Any]) -> None:
+    """Put labels and card into a `.tflite` file, in place of those that it holds; equal inputs give equal bytes.
+
+    The card inside is the one beside the file without `bytes` and `sha256` of `card["files"]`: a file cannot hold its
+    own hash.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: what follows the model is not a readable archive.
+    """
+    files = {
+        name: {key: value for key, value in figures.items() if key not in OWN_FIGURES}
+        for name, figures in card["files"].items()
+    }
+    content = {
+        LABELS: "".join(f"{character}\n" for character in labels),
+        CARD: json.dumps({**card, "files": files}, ensure_ascii=False, indent=2) + "\n",
+    }
+    archive = io.BytesIO(model_bytes(path))
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as inside:
+        for name, text in content.items():
+            entry = zipfile.ZipInfo(name)  # its date is fixed: 1980-01-01
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            inside.writestr(entry, text.encode())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(archive.getvalue())
+
+
+def model_bytes(path: Path) -> bytes:
+    """Return the model of a `.tflite` file, without what was put behind it.
+
+    Raises:
+        MissingFileError, UserError: as `append`.
+    """
+    content = _content(path)
+    if not _ends_in_archive(content):
+        return content
+    with _open(content, path) as inside:
+        return content[: min(entry.header_offset for entry in inside.infolist())]
+
+
+def find(path: Path) -> tuple[Labels, dict[str, Any]] | None:
+    """Return labels and card from inside a `.tflite` file, or None where it holds none.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: it holds them, but damaged.
+    """
+    content = _content(path)
+    if not _ends_in_archive(content):
+        return None
+    with _open(content, path) as inside:
+        if not {LABELS, CARD} <= set(inside.namelist()):
+            return None
+        try:
+            labels = Labels(tuple(inside.read(LABELS).decode().splitlines()))
+            card = json.loads(inside.read(CARD))
+        except (zipfile.BadZipFile, ValueError, RecursionError):
+            card = None
+    if not is_card(card) or not len(labels):
+        raise UserError(f"{path} holds damaged labels or a damaged card; fetch or export it again.")
+    return labels, card
+
+
+def read(path: Path) -> tuple[Labels, dict[str, Any]]:
+    """Return labels and card from inside a `.tflite` file.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: it holds none, or damaged ones.
+    """
+    found = find(path)
+    if found is None:
+        raise UserError(f"{path} holds no labels and no card; export it again, or keep {LABELS} beside it.")
+    return found
+
+
+def is_card(value: Any) -> bool:
+    """Return whether a value, as it comes from JSON, is the card of an exported recognizer."""
+    try:
+        return value["input"]["normalization"] in NORMALIZATIONS and all(
+            isinstance(figures, dict) for figures in value["files"].values()
+        )
+    except (LookupError, AttributeError, TypeError):
+        return False
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no file {path}.") from None
+
+
+def _ends_in_archive(content: bytes) -> bool:
+    """Return whether a file ends in the record that ends a zip archive, without a comment; weights may resemble one."""
+    return content[-END_RECORD:].startswith(b"PK\x05\x06")
+
+
+def _open(content: bytes, path: Path) -> zipfile.ZipFile:
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except zipfile.BadZipFile:
+        archive = None
+    if archive is None or not archive.infolist():
+        raise UserError(f"{path} holds a damaged archive behind the model; fetch or export it again.")
+    return archive

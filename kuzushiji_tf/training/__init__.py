@@ -1,0 +1,1 @@
+"""Runs: training a recognizer in a work directory, resuming it, and joining runs in an ensemble."""

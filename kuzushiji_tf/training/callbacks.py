@@ -1,0 +1,272 @@
+"""What happens during a run besides learning: history, checkpoints, pictures for TensorBoard, a progress line."""
+
+import csv
+import io
+import math
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.evaluation.reports import confusion_image, image_grid
+from kuzushiji_tf.files import write_text
+from kuzushiji_tf.training.checkpoints import save_checkpoint, save_for_use
+
+FIGURES = ("loss", "accuracy", "precision", "recall")  # of a recognizer's run
+_NAN_CHECK_STEPS = 50
+
+
+class SpeedMeter(keras.callbacks.Callback):
+    """Adds `learning_rate`, `images_per_second` and `seconds` (training steps only) to each epoch's logs.
+
+    Must stand before the callbacks that read them.
+    """
+
+    FIGURES = ("learning_rate", "images_per_second", "seconds")
+
+    def __init__(self, images_per_epoch: int):
+        super().__init__()
+        self._images = images_per_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = self._end = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._end = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = self._end - self._start
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        logs["images_per_second"] = self._images / seconds
+        logs["seconds"] = seconds
+
+
+class History(keras.callbacks.Callback):
+    """Keeps `history.csv`: one row an epoch, the whole file rewritten atomically each time.
+
+    Its columns are the epoch, those of the figures that are known, in training and in validation, and what the
+    `SpeedMeter` adds.
+
+    Args:
+        finished: epochs that a resumed run has behind it; their rows are kept.
+        figures: names of the loss and the metrics.
+    """
+
+    def __init__(self, path: Path, finished: int, figures: Sequence[str] = FIGURES):
+        super().__init__()
+        self._path = path
+        self._columns = (*figures, *(f"val_{name}" for name in figures), *SpeedMeter.FIGURES)
+        self.rows: list[dict] = []
+        if finished:
+            self.rows = [row for row in _read_rows(path) if int(row["epoch"]) <= finished]
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {name: f"{logs[name]:.6g}" for name in self._columns if name in logs}
+        self.rows.append({"epoch": epoch + 1, **row})
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.rows[-1], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self._path, text.getvalue())
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"The history {path} cannot be read ({error}); start again with --overwrite.") from None
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the whole run at its start and after every epoch.
+
+    Args:
+        watchers: the callbacks whose state belongs to the run; they stand before this one.
+        restored: the state of each, for a resumed run; Keras's callbacks reset themselves when `fit` begins, so it is
+            put back after that.
+    """
+
+    def __init__(self, path: Path, watchers: list[keras.callbacks.Callback], restored: list[dict[str, Any]] | None):
+        super().__init__()
+        self._path = path
+        self._watchers = watchers
+        self._restored = restored
+
+    def on_train_begin(self, logs=None):
+        if self._restored is None:
+            save_checkpoint(self.model, self._path, 0, self._watchers)
+            return
+        for watcher, state in zip(self._watchers, self._restored, strict=True):
+            vars(watcher).update(state)
+
+    def on_epoch_end(self, epoch, logs=None):
+        save_checkpoint(self.model, self._path, epoch + 1, self._watchers)
+
+
+class SaveBest(keras.callbacks.Callback):
+    """Keeps the weights of the epoch with the highest validation accuracy (the lowest loss decides between equals)."""
+
+    def __init__(self, path: Path, recognizer: keras.Model):
+        super().__init__()
+        self._path = path
+        self._recognizer = recognizer
+        self.best = [-math.inf, -math.inf]
+
+    def on_epoch_end(self, epoch, logs=None):
+        score = [logs["val_accuracy"], -logs["val_loss"]]
+        if score > self.best:
+            self.best = score
+            save_for_use(self._recognizer, self.model.optimizer, self._path)
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Ends a run by Ctrl-C, at the latest with the step under way.
+
+    Python prints and drops what is raised inside a destructor, the `KeyboardInterrupt` of a Ctrl-C too, so that a run
+    would go on now and then. A context manager around `fit`, since it takes the place of Python's own handler.
+
+    Raises:
+        KeyboardInterrupt: from `fit`.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._interrupted = False
+        self._earlier = None
+
+    def __enter__(self) -> "StopOnInterrupt":
+        # A handler of somebody else's is left alone, and other threads than the main one get no signals.
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._earlier = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._earlier:
+            signal.signal(signal.SIGINT, self._earlier)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._interrupted = True
+        signal.default_int_handler(number, frame)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+
+class StopOnNan(keras.callbacks.Callback):
+    """Ends a run whose loss is no longer a number, with a sentence that says what to change.
+
+    Args:
+        advice: the end of that sentence.
+    """
+
+    def __init__(self, advice: str = "lower --learning-rate, or use --precision float32"):
+        super().__init__()
+        self._advice = advice
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % _NAN_CHECK_STEPS == 0:
+            self._check(logs, f"step {batch + 1}")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch + 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check(logs, "its last step")
+
+    def _check(self, logs, place: str) -> None:
+        if not math.isfinite(float(logs["loss"])):
+            raise UserError(
+                f"The loss became {float(logs['loss'])} in epoch {self._epoch}, by {place}: {self._advice}."
+            )
+
+
+class Pictures(keras.callbacks.Callback):
+    """Writes to TensorBoard: a grid of augmented inputs at the start, the validation confusion matrix at the end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        recognizer: keras.Model,
+        batches: tf.data.Dataset,
+        validation: tf.data.Dataset | None,
+        labels: Labels,
+    ):
+        super().__init__()
+        self._recognizer = recognizer
+        self._writer = tf.summary.create_file_writer(str(folder / "pictures"))
+        self._batches = batches
+        self._validation = validation
+        self._labels = labels
+
+    def on_train_begin(self, logs=None):
+        inputs, targets = next(iter(self._batches.take(1)))
+        images = inputs["image"] if isinstance(inputs, dict) else inputs
+        images = np.clip(images[:64, :, :, 0], 0, 255).astype(np.uint8)
+        titles = [self._labels[index] for index in np.argmax(targets[:64], axis=1)]
+        self._write("augmented inputs", image_grid(images, titles), 0)
+
+    def on_train_end(self, logs=None):
+        if self._validation is None:
+            return
+        matrix = np.zeros((len(self._labels),) * 2, np.int32)
+        for images, targets in self._validation:
+            predicted = np.argmax(self._recognizer(images, training=False), axis=1)
+            np.add.at(matrix, (np.argmax(targets, axis=1), predicted), 1)
+        self._write("validation confusion", confusion_image(matrix, self._labels), self.params["epochs"])
+
+    def _write(self, name: str, picture: np.ndarray, step: int) -> None:
+        with self._writer.as_default():
+            tf.summary.image(name, picture[None], step=step)
+        self._writer.flush()
+
+
+class Progress(keras.callbacks.Callback):
+    """A progress bar on a terminal, and one line an epoch anywhere.
+
+    Args:
+        epochs: of the whole run.
+        steps: of an epoch.
+        figures: names of what is shown of the logs.
+        title: begins each line.
+    """
+
+    def __init__(self, epochs: int, steps: int, figures: Sequence[str] = ("loss", "accuracy"), title: str = "epoch"):
+        super().__init__()
+        self._epochs = epochs
+        self._steps = steps
+        self._figures = figures
+        self._title = title
+
+    def on_epoch_begin(self, epoch, logs=None):
+        title = f"{self._title} {epoch + 1}/{self._epochs}"
+        self._bar = tqdm(total=self._steps, desc=title, unit="step", leave=False, disable=None)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update()
+        if batch % _NAN_CHECK_STEPS == 0:
+            self._bar.set_postfix({name: f"{float(logs[name]):.4f}" for name in self._figures})
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._bar.close()
+        validation = f"  validation: {self._shown(logs, 'val_')}" if "val_loss" in logs else ""
+        print(
+            f"{self._title} {epoch + 1}/{self._epochs}  {self._shown(logs)}{validation}"
+            f"  {logs['images_per_second']:.0f} images/s  {logs['seconds']:.0f} s",
+            flush=True,
+        )
+
+    def _shown(self, logs: dict[str, float], prefix: str = "") -> str:
+        return " ".join(f"{name} {logs[prefix + name]:.4f}" for name in self._figures)

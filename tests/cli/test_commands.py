@@ -1,0 +1,119 @@
+"""The commands: one sentence and exit code 2 for what a person can mend, and recipes that flags override."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kuzushiji_tf.cli import COMMANDS, main, run_command
+from kuzushiji_tf.cli.train import default_flags
+from kuzushiji_tf.config import TrainingConfig, load_recipe
+from kuzushiji_tf.models import model_names
+from kuzushiji_tf.models.neighbors import NEIGHBOR_MODELS
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+
+
+def refusal(capsys, *arguments):
+    assert main(list(arguments)) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """No command may see or leave files in the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_help_names_every_command(capsys):
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_needs_no_tensorflow(name):
+    code = (
+        "import sys\nfrom kuzushiji_tf.cli import run_command\n"
+        f"try: run_command({name!r}, ['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert finished.returncode == 0, finished.stderr
+    assert "--data-dir" in finished.stdout or name in ("predict", "serve")
+
+
+def test_an_unknown_command_is_refused_with_the_nearest(capsys):
+    assert "did you mean 'evaluate'" in refusal(capsys, "evaluat")
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["train", "--dataset", "kmnst"], "did you mean 'kmnist'"),
+        (["train", "--recipe", "nothing.toml"], "no recipe nothing.toml"),
+        (["train", "--resume"], "no run under runs/ yet"),
+        (["train", "--resume", "--workdir", "nowhere"], "nowhere is no work directory"),
+        (["train", "--dataset", "kmnist", "--data-dir", "nowhere"], "nowhere is no folder"),
+        (["evaluate"], "no run under runs/ yet"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["export"], "no run under runs/ yet"),
+        (["predict"], "at least one picture"),
+        (["ensemble", "--output", "x"], "two or more different runs"),
+        (["predict", "nothing.png", "--model", "nowhere"], "nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_person_can_mend_is_one_sentence(capsys, arguments, sentence):
+    assert sentence in refusal(capsys, *arguments)
+
+
+def test_an_unknown_model_is_refused_before_anything_is_written(capsys, tmp_path):
+    assert "did you mean 'preact_resnet20'" in refusal(capsys, "train", "--model", "preact_resnet")
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_missing_data_says_where_it_was_looked_for(capsys, tmp_path):
+    assert str(tmp_path) in refusal(capsys, "train", "--dataset", "kmnist", "--data-dir", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--epoch", "3"], "--epochs"),
+        (["--epochs", "0"], "epochs is 0; it must be at least 1."),
+        (["--learning-rate", "nan"], "learning_rate is nan"),
+        (["--rotation-range", "-5"], "rotation_range is -5.0"),
+    ],
+)
+def test_a_wrong_flag_exits_with_2_and_says_why(capsys, arguments, sentence):
+    with pytest.raises(SystemExit) as stop:
+        run_command("train", arguments)
+    assert stop.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_recipe_gives_the_defaults_of_the_flags(tmp_path):
+    recipe = tmp_path / "short.toml"
+    recipe.write_text('dataset = "kmnist"\nepochs = 2\n\n[augmentation]\ncutout = 6\n')
+    config = default_flags(["--recipe", str(recipe), "--epochs", "9"]).config
+    assert (config.dataset, config.epochs, config.augmentation.cutout) == ("kmnist", 2, 6)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads_and_opens_with_its_command(recipe):
+    config = load_recipe(recipe)
+    assert config != TrainingConfig()
+    assert config.model in (*model_names(), *NEIGHBOR_MODELS)
+    first = recipe.read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# python train.py --recipe recipes/{recipe.name}"
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "export.py"])
+def test_scripts_hold_flags_only(script):
+    assert len((ROOT / script).read_text().splitlines()) < 40

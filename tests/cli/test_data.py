@@ -1,0 +1,295 @@
+"""The command `data`: each action's files and words, and one sentence for what a person can mend."""
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kuzushiji_tf.batches import materializing
+from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.cli import data as command
+from kuzushiji_tf.cli import main
+from kuzushiji_tf.datasets import CharacterDataset, download, registry
+from kuzushiji_tf.datasets.kmnist import MD5
+from kuzushiji_tf.errors import UserError
+
+LABELS = Labels(tuple("あいう"))
+ROOT = Path(__file__).parents[2]
+KMNIST_FILES = [name for name in MD5 if name.startswith("kmnist")]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch) -> Path:
+    """An empty folder to work in, an empty cache, and no data or network."""
+
+    def refuse(*arguments, **more):
+        raise AssertionError("a download was tried")
+
+    monkeypatch.setattr(download.pooch, "retrieve", refuse)
+    monkeypatch.setattr(download.pooch, "os_cache", lambda name: tmp_path / "cache" / name)
+    monkeypatch.delenv("KUZUSHIJI_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def toy(monkeypatch) -> list:
+    """Let every registered data set be a few small images; lists each one asked for."""
+    asked = []
+
+    def load_dataset(name, split, options):
+        asked.append((name, split, options))
+        values = np.arange(1, 7) if split == "train" else np.arange(6, 8)
+        images = np.repeat(values.astype(np.uint8), 64).reshape(-1, 8, 8)
+        labels = np.array([0, 0, 0, 2, 2, 0][: len(values)], np.int32)
+        return CharacterDataset(name, split, images, labels, LABELS, "CC0", "nobody")
+
+    monkeypatch.setattr(command, "load_dataset", load_dataset)
+    return asked
+
+
+def refusal(capsys, *arguments: str) -> str:
+    assert main(["data", *arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ")
+    return lines[0]
+
+
+def _json(capsys) -> dict:
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_the_list_has_a_line_for_every_data_set(capsys):
+    assert main(["data", "list", "--json"]) == 0
+    *table, last = capsys.readouterr().out.splitlines()
+    listed = json.loads(last)
+    assert list(listed) == list(registry.dataset_entries())
+    for name, entry in registry.dataset_entries().items():
+        (line,) = [line for line in table if line.split()[:1] == [name]]
+        assert f"{entry.classes:,}" in line
+        assert entry.licence in line
+        assert listed[name]["present"] == (entry.finder is None)
+
+
+def test_the_list_says_which_files_are_there_without_reading_them(elsewhere, capsys):
+    (elsewhere / "files" / "kmnist").mkdir(parents=True)
+    for name in KMNIST_FILES:
+        (elsewhere / "files" / "kmnist" / name).touch()
+    assert main(["data", "list", "--data-dir", "files", "--json"]) == 0
+    listed = _json(capsys)
+    assert listed["kmnist"]["present"]
+    assert listed["kmnist"]["path"] == "files/kmnist"
+    assert not listed["k49"]["present"]
+
+
+def test_what_needs_no_download_is_said(capsys):
+    assert main(["data", "download", "kana"]) == 0
+    assert capsys.readouterr().out == "kana needs no files: it is drawn by the program from the package kanjivg.\n"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, entry in registry.dataset_entries().items() if entry.finder and not entry.downloader]
+)
+def test_what_cannot_be_downloaded_says_what_to_do(capsys, name):
+    sentence = refusal(capsys, "download", name)
+    assert name in sentence
+    assert "--data-dir or KUZUSHIJI_DATA" in sentence
+
+
+def test_a_download_says_where_the_files_lie(elsewhere, monkeypatch, capsys):
+    monkeypatch.setattr(command, "resolve", lambda reference: lambda: Path("fetched by", reference))
+    assert main(["data", "download", "kmnist+k49+kana"]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == "kmnist is in fetched by/kmnist:download_kmnist."
+    assert second == "k49 is in fetched by/kmnist:download_k49."
+    assert third.startswith("kana needs no files")
+
+
+def test_files_of_ones_own_are_not_downloaded_again_but_those_in_the_cache_are_verified(elsewhere, monkeypatch, capsys):
+    monkeypatch.setattr(command, "resolve", lambda reference: lambda: "the verified cache")
+    for place in ("files", "cache/kuzushiji_tf"):
+        (elsewhere / place / "kmnist").mkdir(parents=True)
+        for name in KMNIST_FILES:
+            (elsewhere / place / "kmnist" / name).touch()
+    assert main(["data", "download", "kmnist", "--data-dir", "files"]) == 0
+    assert capsys.readouterr().out == "kmnist is in files/kmnist.\n"
+    assert main(["data", "download", "kmnist"]) == 0
+    assert capsys.readouterr().out == "kmnist is in the verified cache.\n"
+
+
+def test_an_inspection_writes_tables_and_pictures(toy, elsewhere, capsys):
+    assert main(["data", "inspect", "kmnist", "--classes", "kanji", "--image-size", "16", "--json"]) == 0
+    summary = _json(capsys)
+    folder = elsewhere / "inspection" / "kmnist-train"
+    assert {path.name for path in folder.iterdir()} == {
+        "summary.json",
+        "classes.csv",
+        "imbalance.png",
+        "contact_sheet.png",
+    }
+    assert json.loads((folder / "summary.json").read_text(encoding="utf-8")) == summary
+    assert (summary["images"], summary["classes"], summary["empty_classes"]) == (6, 3, 1)
+    (_, _, options) = toy[0]
+    assert (options.classes, options.image_size) == ("kanji", 16)
+
+
+def test_an_inspection_tells_a_person_its_figures(toy, capsys):
+    assert main(["data", "inspect", "kmnist", "--split", "test"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("kmnist, test split: 2 images of 8 x 8 pixels\n3 classes, 2 of them without images\n")
+    assert "tables and pictures: inspection/kmnist-test" in printed
+
+
+def test_an_inspection_takes_the_place_of_an_earlier_one_and_of_nothing_else(toy, elsewhere, capsys):
+    assert main(["data", "inspect", "kmnist", "--output", "seen"]) == 0
+    (elsewhere / "seen" / "stray.txt").touch()
+    assert main(["data", "inspect", "k49", "--output", "seen"]) == 0
+    assert not (elsewhere / "seen" / "stray.txt").exists()
+    (elsewhere / "letters").mkdir()
+    (elsewhere / "letters" / "to_mother.txt").touch()
+    assert "letters holds files of another kind" in refusal(capsys, "inspect", "kmnist", "--output", "letters")
+    assert (elsewhere / "letters" / "to_mother.txt").exists()
+
+
+def test_an_interrupted_inspection_leaves_nothing(toy, elsewhere, monkeypatch, capsys):
+    def interrupt(dataset):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kuzushiji_tf.evaluation.contact_sheets.contact_sheet", interrupt)
+    assert main(["data", "inspect", "kmnist", "--output", "seen"]) == 130
+    assert list(elsewhere.iterdir()) == []
+    assert capsys.readouterr().err == "\nstopped\n"
+
+
+def test_a_split_file_holds_every_image_of_every_split(toy, elsewhere, capsys):
+    assert main(["data", "split", "kmnist", "--output", "split.csv"]) == 0
+    note, last = capsys.readouterr().out.splitlines()
+    content = (elsewhere / "split.csv").read_bytes()
+    assert last == f"split.csv: 6 train, 2 test; sha256 {hashlib.sha256(content).hexdigest()}"
+    assert note.startswith("note: 1 images stand in more than one split")
+    rows = list(csv.DictReader(content.decode().splitlines()))
+    assert [row["split"] for row in rows] == ["train"] * 6 + ["test"] * 2
+    first_pixels = bytes([8, 0, 0, 0, 8, 0, 0, 0]) + bytes([1] * 64)
+    assert hashlib.sha256(first_pixels).hexdigest() in [row["key"] for row in rows if row["character"] == "あ"]
+    assert main(["data", "split", "kmnist", "--output", "again.csv"]) == 0
+    assert (elsewhere / "again.csv").read_bytes() == content
+
+
+def test_a_split_file_of_a_mixture_has_the_splits_that_all_parts_have(toy, elsewhere):
+    assert main(["data", "split", "kkanji-low-shot+kmnist", "--output", "split.csv"]) == 0
+    assert [split for _, split, _ in toy] == ["train", "test"]
+    toy.clear()
+    assert main(["data", "split", "kkanji-low-shot", "--output", "split.csv"]) == 0
+    assert [split for _, split, _ in toy] == ["train", "support", "test"]
+
+
+def test_a_data_set_is_written_as_arrays_checked_and_looked_at(elsewhere, capsys):
+    flags = ["--classes", "あい", "--per-class", "3", "--image-size", "16", "--out", "arrays"]
+    assert main(["data", "materialize", "kana", *flags]) == 0
+    assert "python train.py --dataset" in capsys.readouterr().out
+    assert main(["data", "verify", "arrays", "--json"]) == 0
+    found = _json(capsys)
+    assert (found["images"], found["counts"]) == (6, {"あ": 3, "い": 3})
+    assert main(["data", "inspect", "arrays", "--json"]) == 0
+    assert _json(capsys)["images"] == 6
+    assert (elsewhere / "inspection" / "arrays-train" / "contact_sheet.png").exists()
+    with open(elsewhere / "arrays" / "images.npy", "r+b") as images:
+        images.seek(-1, os.SEEK_END)
+        images.write(b"\x77")
+    assert "arrays" in refusal(capsys, "verify", "arrays")
+
+
+def test_the_flags_of_materialize_reach_it(toy, monkeypatch, capsys):
+    calls = []
+
+    def materialize(dataset, folder, balance, seed, **more):
+        calls.append((dataset.name, dataset.split, folder, balance, seed, more))
+        return folder
+
+    monkeypatch.setattr(materializing, "materialize", materialize)
+    monkeypatch.setattr("kuzushiji_tf.runtime.start_tensorflow", lambda: None)
+    flags = ["--balance", "9", "--out", "made", "--seed", "4", "--format", "tfrecord", "--overwrite", "--skip-damaged"]
+    assert main(["data", "materialize", "kmnist", *flags]) == 0
+    assert calls == [("kmnist", "train", Path("made"), 9, 4, {"format": "tfrecord", "overwrite": True})]
+    assert toy[0][2].skip_damaged
+    assert "TFRecord" in capsys.readouterr().out
+
+
+def test_an_interrupted_materialize_says_how_to_go_on(toy, monkeypatch, capsys):
+    def interrupt(*arguments, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(materializing, "materialize", interrupt)
+    assert main(["data", "materialize", "kmnist", "--out", "made"]) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["inspct"], "did you mean 'inspect'?"),
+        (["inspect", "kmnst"], "did you mean 'kmnist'?"),
+        (["inspect", "kmnist+k94"], "did you mean 'k49'?"),
+        (["inspect", "kmnist", "--split", "tset"], "it has: train, test."),
+        (["inspect", "kmnist", "--image-size", "3"], "--image-size is 3; it must be at least 8."),
+        (["inspect", "kana", "--per-class", "0"], "--per-class is 0; it must be at least 1."),
+        (["inspect", "absent/folder"], "There is no folder absent/folder."),
+        (["download", "kmnst"], "did you mean 'kmnist'?"),
+        (["download", "my/folder"], "there is nothing to download"),
+        (["split", "kmnst", "--output", "split.csv"], "did you mean 'kmnist'?"),
+        (["split", "kana", "--output", "."], "--output names the file to write"),
+        (["materialize", "kmnst", "--out", "made"], "did you mean 'kmnist'?"),
+        (["verify", "absent"], "There is no absent/images.npy"),
+        (["list", "--data-dir", "absent"], "--data-dir absent is no folder."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_answered_in_one_sentence(elsewhere, capsys, arguments, sentence):
+    assert sentence in refusal(capsys, *arguments)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_sentence_of_the_library_is_passed_on(monkeypatch, capsys):
+    def load_dataset(name, split, options):
+        raise UserError("the file is damaged.")
+
+    monkeypatch.setattr(command, "load_dataset", load_dataset)
+    assert refusal(capsys, "inspect", "kmnist") == "error: the file is damaged."
+
+
+@pytest.mark.parametrize("action", ["list", "download", "inspect", "split", "materialize", "verify"])
+def test_every_flag_of_every_action_is_explained(action, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["data", action, "--help"])
+    assert stop.value.code == 0
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    words = ("NAME", "DIR", "PATH", "INT", "STR", "json", "overwrite", "damaged")
+    assert not any(f"{word} ({kind}" in printed for word in words for kind in ("default", "required"))
+
+
+def test_the_split_of_real_images_is_reproduced(data_dir, elsewhere, capsys):
+    assert main(["data", "split", "kmnist", "--data-dir", str(data_dir), "--output", "split.csv"]) == 0
+    assert capsys.readouterr().out == (
+        "split.csv: 60,000 train, 10,000 test; "
+        "sha256 6a12ca45936b5a09215d166f2f7cedb577b877564220692ce50056257c00849e\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train.py", "--help"], ["-m", "kuzushiji_tf"], ["-m", "kuzushiji_tf", "data", "list"]]
+)
+def test_a_reader_who_leaves_early_sees_no_traceback(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        finished = subprocess.run([sys.executable, *arguments], stdout=writing, stderr=subprocess.PIPE, cwd=ROOT)
+    finally:
+        os.close(writing)
+    assert finished.stderr == b""
+    assert finished.returncode == 141

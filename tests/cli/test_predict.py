@@ -1,0 +1,167 @@
+"""The command `predict`: what it prints, which recognizer it takes, and that one bad picture stops no other."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kuzushiji_tf.cli import main, predict
+from kuzushiji_tf.files import write_json
+
+pytest_plugins = ["tests.exported"]
+
+
+@pytest.fixture
+def pictures(tmp_path, learned) -> list[str]:
+    names = []
+    for number in range(3):
+        names.append(str(tmp_path / f"{number}.png"))
+        Image.fromarray(learned[0].images[number]).save(names[-1])
+    return names
+
+
+def test_each_picture_gets_its_ranked_characters(exported, learned, pictures, capsys):
+    assert main(["predict", *pictures, "--model", str(exported), "--top-k", "2", "--polarity", "light"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    dataset = learned[0]
+    assert [lines[0], lines[3], lines[6]] == pictures
+    for number, line in enumerate(lines[1::3]):
+        character = dataset.classes[int(dataset.labels[number])]
+        assert line.split()[:3] == ["1.", character, f"U+{ord(character):04X}"]
+        assert line.endswith("%")
+
+
+def test_json_is_one_line_with_plain_numbers(exported, learned, pictures, capsys):
+    assert main(["predict", *pictures, "--model", str(exported), "--file", "int8", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    printed = json.loads(line)
+    assert printed["model"] == str(exported / "model-int8.tflite")
+    assert [result["image"] for result in printed["results"]] == pictures
+    best = printed["results"][0]["candidates"][0]
+    assert best.keys() == {"character", "code_point", "probability"}
+    assert len(printed["results"][0]["candidates"]) == 5
+
+
+def test_one_bad_picture_is_reported_and_the_others_are_read(exported, pictures, tmp_path, capsys):
+    (tmp_path / "text.png").write_text("no picture")
+    images = [pictures[0], str(tmp_path / "text.png"), str(tmp_path / "absent.png"), pictures[1]]
+    assert main(["predict", *images, "--model", str(exported), "--json"]) == 2
+    printed = capsys.readouterr()
+    errors = [line for line in printed.err.splitlines() if line.startswith("error:")]
+    assert "text.png is not an image" in errors[0]
+    assert "There is no image" in errors[1]
+    assert errors[2] == "error: 2 of the 4 pictures could not be read, as said above."
+    results = json.loads(printed.out.splitlines()[-1])["results"]
+    assert ["error" in result for result in results] == [False, True, True, False]
+
+
+@pytest.fixture
+def ink(tmp_path) -> Path:
+    write_json(tmp_path / "ink.json", [[[10, 20], [50, 20]], [[30, 0, 16], [30, 60, 24]]])
+    return tmp_path / "ink.json"
+
+
+def test_strokes_are_read_from_json_files_beside_pictures(exported, pictures, ink, capsys):
+    flags = ["predict", pictures[0], "--strokes", str(ink), str(ink), "--model", str(exported), "--top-k", "3"]
+    assert main([*flags, "--json"]) == 0
+    picture, *others = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
+    assert picture["image"] == pictures[0] and [other["strokes"] for other in others] == [str(ink)] * 2
+    assert all(result["is_character"] is True and len(result["candidates"]) == 3 for result in (picture, *others))
+    assert main(flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == pictures[0] and lines[4] == str(ink) and lines[5].split()[0] == "1."
+
+
+def test_the_script_restricts_the_answers(exported, ink, capsys):
+    flags = ["predict", "--strokes", str(ink), "--model", str(exported), "--json"]
+    assert main([*flags, "--script", "hiragana"]) == 0
+    candidates = json.loads(capsys.readouterr().out)["results"][0]["candidates"]
+    assert candidates and all("ぁ" <= candidate["character"] <= "ん" for candidate in candidates)
+    assert main([*flags, "--script", "kanji"]) == 2
+    assert "error: The recognizer knows no kanji" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*flags, "--script", "kana"])
+
+
+def test_what_is_no_character_is_said(exported, ink, tmp_path, capsys):
+    folder = shutil.copytree(exported, tmp_path / "model")
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    write_json(folder / "model.json", card | {"unknown": {"character": "お", "threshold": 0.0}})
+    assert main(["predict", "--strokes", str(ink), "--model", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{ink}: not a character"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "There is no file {}."),
+        ("no JSON", "{} is not a JSON file; it must hold a list of strokes."),
+        ("[" * 100_000, "{} is not a JSON file; it must hold a list of strokes."),
+        ("[]", "{}: strokes: there is no point in it; draw at least one."),
+        ("[[[NaN, 1]]]", "{}: strokes: each stroke must be a list of [x, y] or [x, y, t] of finite numbers."),
+        (
+            '{"strokes": [[[1, 2]]]}',
+            "{}: strokes: each stroke must be a list of [x, y] or [x, y, t] of finite numbers.",
+        ),
+        ("[[1, 2]]", "{}: strokes: each stroke must be a list of [x, y] or [x, y, t] of finite numbers."),
+    ],
+)
+def test_files_without_strokes_give_one_sentence(exported, ink, content, message, capsys):
+    ink.unlink() if content is None else ink.write_text(content)
+    assert main(["predict", "--strokes", str(ink), "--model", str(exported)]) == 2
+    printed = capsys.readouterr()
+    errors = [line for line in printed.err.splitlines() if line.startswith("error:")]
+    assert errors == ["error: " + message.format(ink)] and printed.out == ""
+
+
+def test_a_single_bad_picture_gives_one_sentence(exported, tmp_path, capsys):
+    assert main(["predict", str(tmp_path / "absent.png"), "--model", str(exported)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert [line for line in printed.err.splitlines() if line.startswith("error:")] == [
+        f"error: There is no image {tmp_path / 'absent.png'}."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model", "absent"], "There is no recognizer at absent."),
+        (["--top-k", "0"], "--top-k is 0; it must be at least 1."),
+        (["--file", "int7"], "did you mean 'int8'?"),
+    ],
+)
+def test_wrong_flags_give_one_sentence(exported, pictures, flags, message, capsys):
+    model = [] if "--model" in flags else ["--model", str(exported)]
+    assert main(["predict", *pictures, *model, *flags]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert line.endswith(message)
+
+
+def test_no_picture_is_an_error(capsys):
+    assert main(["predict"]) == 2
+    assert "Name at least one picture" in capsys.readouterr().err
+
+
+def test_the_last_runs_export_is_the_default_then_the_shipped_one(exported, pictures, tmp_path, monkeypatch, capsys):
+    def used(*more: str) -> Path:
+        assert main(["predict", pictures[0], "--json", *more]) == 0
+        return Path(json.loads(capsys.readouterr().out.splitlines()[-1])["model"]).parent
+
+    shipped = shutil.copytree(exported, tmp_path / "saved_models" / "kana")
+    monkeypatch.setattr(predict, "SHIPPED_MODEL", shipped)
+    monkeypatch.chdir(tmp_path)
+    assert used() == shipped
+    write_json(tmp_path / "runs" / "one" / "config.json", {})
+    assert used() == shipped
+    shutil.copytree(exported, tmp_path / "runs" / "one" / "export")
+    assert used() == Path("runs/one/export")
+    assert used("--model", str(exported)) == exported
+    shutil.rmtree(shipped)
+    shutil.rmtree(tmp_path / "runs")
+    assert main(["predict", pictures[0]]) == 2
+    assert "There is no exported recognizer yet: run python export.py" in capsys.readouterr().err
+    assert np.asarray(Image.open(pictures[0])).any()

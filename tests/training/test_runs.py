@@ -1,0 +1,382 @@
+"""Training: what is left on disk, what a resumed run equals, what is refused."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.config import Distillation, ImageAugmentation, TrainingConfig
+from kuzushiji_tf.datasets.splits import validation_rows
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.recognition.predictors import load_keras, load_predictor
+from kuzushiji_tf.training import checkpoints
+from kuzushiji_tf.training import runs as training
+from kuzushiji_tf.training.population import measure_population
+from kuzushiji_tf.workdirs import WorkDirectory, claimed
+from tests.making import CHARACTERS, random_dataset
+
+QUICK = TrainingConfig(
+    dataset="kmnist",
+    model="simple_cnn",
+    epochs=4,
+    batch_size=25,
+    validation_fraction=0.2,
+    optimizer="adamw",
+    learning_rate=5e-3,
+    warmup_epochs=0.0,
+    augmentation=ImageAugmentation(rotation_range=5),
+)
+
+
+@pytest.fixture(autouse=True)
+def small_learnable_data(monkeypatch):
+    monkeypatch.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True))
+
+
+def weights(workdir):
+    return keras.models.load_model(workdir.final).get_weights()
+
+
+def history(workdir):
+    with open(workdir.history_file, encoding="utf-8", newline="") as stream:
+        timed = ("images_per_second", "seconds")
+        return [{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(stream)]
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Behaves as Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self._epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._epoch == self._epochs and batch == 1:
+            self.press()
+
+    def press(self):
+        raise KeyboardInterrupt
+
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+class StopInDestructorAfter(StopAfter):
+    """Behaves as Ctrl-C while a destructor runs, of which Python drops what is raised."""
+
+    def press(self):
+        Destroyed()
+
+
+def interrupted(monkeypatch, config, path, epochs, stop=StopAfter):
+    progress = training.Progress
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "Progress", lambda *_: stop(epochs))
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config, path)
+    assert training.Progress is progress
+    return WorkDirectory(path)
+
+
+def test_training_learns_and_leaves_a_complete_work_directory(tmp_path):
+    workdir = training.train(QUICK, tmp_path / "run")
+    for part in (workdir.history_file, workdir.labels_file, workdir.best, workdir.final, workdir.checkpoint):
+        assert part.stat().st_size > 0
+    assert workdir.labels == CHARACTERS
+    assert workdir.config == QUICK
+    rows = history(workdir)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[-1]["val_accuracy"]) > 0.8
+    assert workdir.description["data"]["content_hash"] == random_dataset(250, learnable=True).content_hash
+    assert workdir.description["result"]["last_epoch"]["epoch"] == 4
+    assert workdir.description["result"]["calibration"]["validation_images"] == 50
+    assert list((workdir.tensorboard / "pictures").iterdir())
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path):
+    config = replace(QUICK, epochs=1)
+    some, same = (weights(training.train(config, tmp_path / name)) for name in ("a", "b"))
+    other = weights(training.train(replace(config, seed=1), tmp_path / "c"))
+    assert all(np.array_equal(x, y) for x, y in zip(some, same, strict=True))
+    assert not np.array_equal(some[0], other[0])
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"schedule": "cosine"},
+        {"schedule": "plateau", "plateau_patience": 1, "learning_rate": 0.03, "early_stopping_patience": 3},
+        {"optimizer": "sgd", "learning_rate": 0.05, "ema_decay": 0.9},
+        {"sampling": "square_root", "epoch_images": 75, "plain_epochs": 1},
+        {"balance": 40, "epoch_images": 100},
+        {"mixing": "manifold", "batch_size": 20, "ema_decay": 0.9},
+    ],
+    ids=["cosine", "plateau and early stopping", "ema", "square root and plain epochs", "balance", "manifold mixup"],
+)
+def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, knobs):
+    """Dropout, augmentation, order, learning rate and the callbacks' patience all go on where they were."""
+    config = replace(QUICK, **knobs)
+    whole = training.train(config, tmp_path / "whole")
+    workdir = interrupted(monkeypatch, config, tmp_path / "stopped", epochs=2)
+    resumed = training.train(config, workdir.path, resume=True)
+    assert history(resumed) == history(whole)
+    assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True))
+        return training.train(replace(QUICK, epochs=6), tmp_path_factory.mktemp("teacher") / "run")
+
+
+def test_a_student_can_learn_from_its_teacher_what_the_labels_get_wrong(tmp_path, monkeypatch, teacher):
+    data = random_dataset(250, learnable=True)
+    wrong = replace(data, labels=(data.labels + 1) % len(CHARACTERS))
+    monkeypatch.setattr(training, "load_dataset", lambda *_: wrong)
+    knobs = Distillation(teacher=str(teacher.path), teacher_weight=1.0)
+    workdir = training.train(replace(QUICK, epochs=12, distillation=knobs), tmp_path / "student")
+    taught, told = (load_predictor(run.path).predict(data.images).argmax(axis=1) for run in (teacher, workdir))
+    assert (taught == data.labels).mean() > 0.9 and (told == data.labels).mean() > 0.9
+    assert load_keras(workdir.final).count_params() == load_keras(teacher.final).count_params()
+    assert workdir.description["teacher"]["path"] == str(teacher.final)
+
+
+def test_a_resumed_student_equals_an_uninterrupted_one_and_needs_the_same_teacher(tmp_path, monkeypatch, teacher):
+    copy = tmp_path / "teacher"
+    shutil.copytree(teacher.path, copy)
+    config = replace(QUICK, ema_decay=0.9, distillation=Distillation(teacher=str(copy)))
+    whole = training.train(config, tmp_path / "whole")
+    workdir = interrupted(monkeypatch, config, tmp_path / "stopped", epochs=2)
+    shutil.copyfile(whole.final, copy / "final.keras")
+    with pytest.raises(UserError, match="no longer the teacher"):
+        training.train(config, workdir.path, resume=True)
+    shutil.copyfile(teacher.final, copy / "final.keras")
+    resumed = training.train(config, workdir.path, resume=True)
+    assert history(resumed) == history(whole)
+    assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(tmp_path, monkeypatch, teacher):
+    def refusal(path):
+        with pytest.raises(UserError) as caught:
+            training.train(replace(QUICK, distillation=Distillation(teacher=str(path))), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+        return str(caught.value)
+
+    assert "There is no recognizer at" in refusal(tmp_path / "missing")
+    (tmp_path / "text.keras").write_text("no model")
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in CHARACTERS))
+    assert "text.keras is not a .keras file that can be loaded" in refusal(tmp_path / "text.keras")
+    neighbors = replace(QUICK, model="nearest_neighbors", validation_fraction=0.0)
+    assert "is no Keras model" in refusal(training.train(neighbors, tmp_path / "neighbors").path)
+    monkeypatch.setattr(training, "load_dataset", lambda *_: random_dataset(250, size=16))
+    assert "takes images of 12x12 pixels, and those of kmnist have 16x16" in refusal(teacher.path)
+    fewer = random_dataset(250)
+    fewer = replace(fewer, labels=fewer.labels % 9, classes=Labels(tuple(CHARACTERS)[:9]))
+    monkeypatch.setattr(training, "load_dataset", lambda *_: fewer)
+    assert "does not tell the 9 classes of kmnist apart" in refusal(teacher.path)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_interrupted_run_leaves_a_usable_checkpoint(tmp_path, monkeypatch, epochs):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs)
+    model = keras.models.load_model(workdir.checkpoint)
+    assert int(model.optimizer.iterations) == epochs * 8
+    assert "result" not in workdir.description
+
+
+def test_exponential_moving_average_is_what_is_saved_and_validated(tmp_path):
+    config = replace(QUICK, epochs=3, ema_decay=0.8)
+    workdir = training.train(config, tmp_path / "run")
+    final, last = keras.models.load_model(workdir.final), keras.models.load_model(workdir.checkpoint)
+    assert not np.allclose(final.get_weights()[0], last.get_weights()[0], atol=1e-6)
+    averages = last.optimizer._model_variables_moving_average
+    np.testing.assert_allclose(final.get_weights()[0], averages[0].numpy(), atol=1e-6)
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path):
+    config = replace(QUICK, epochs=12, schedule="constant", learning_rate=0.3, early_stopping_patience=1)
+    workdir = training.train(config, tmp_path / "run")
+    assert len(history(workdir)) < 12
+    assert workdir.final.read_bytes() == workdir.best.read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_runs_are_saved_as_plain_float32(tmp_path, precision):
+    workdir = training.train(replace(QUICK, epochs=1, precision=precision), tmp_path / "run")
+    for file in (workdir.final, workdir.best):
+        assert {layer.compute_dtype for layer in keras.models.load_model(file).layers} == {"float32"}
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_in_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"loss became nan in epoch \d+.*lower --learning-rate"):
+        training.train(replace(QUICK, learning_rate=1e20, schedule="constant"), tmp_path / "run")
+    assert not WorkDirectory(tmp_path / "run").final.exists()
+
+
+def test_a_finished_run_is_not_overwritten_unless_asked(tmp_path):
+    config = replace(QUICK, epochs=1)
+    workdir = training.train(config, tmp_path / "run")
+    before = workdir.final.read_bytes()
+    with pytest.raises(UserError, match="already holds a run"):
+        training.train(config, workdir.path)
+    with pytest.raises(UserError, match="is finished"):
+        training.train(config, workdir.path, resume=True)
+    assert workdir.final.read_bytes() == before
+    training.train(replace(config, seed=9), workdir.path, overwrite=True)
+    assert workdir.final.read_bytes() != before
+
+
+def test_foreign_files_are_refused_and_survive_even_overwriting(tmp_path):
+    (tmp_path / "thesis.txt").write_text("three years of work")
+    with pytest.raises(UserError, match="other files"):
+        training.train(replace(QUICK, epochs=1), tmp_path)
+    training.train(replace(QUICK, epochs=1), tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+
+
+@pytest.mark.parametrize("name", ["config.json", "checkpoints/thesis.pt", "labels.txt"])
+def test_foreign_files_with_a_runs_names_are_never_deleted(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError):
+        training.train(replace(QUICK, epochs=1), tmp_path, overwrite=True)
+    assert (tmp_path / name).read_text() == "{}"
+
+
+def test_a_run_is_resumed_only_on_its_own_data(tmp_path, monkeypatch):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
+    monkeypatch.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True, seed=1))
+    with pytest.raises(UserError, match="no longer the one"):
+        training.train(QUICK, workdir.path, resume=True)
+
+
+def test_a_run_killed_while_its_result_is_written_can_be_finished(tmp_path, monkeypatch):
+    """Without validation, and after the last epoch: nothing is left to train, and the result still appears."""
+    config = replace(QUICK, epochs=2, validation_fraction=0.0)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "save_for_use", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config, tmp_path / "run")
+    workdir = training.train(config, tmp_path / "run", resume=True)
+    assert workdir.final.exists()
+    assert workdir.description["result"]["last_epoch"]["epoch"] == 2
+    assert "val_loss" not in history(workdir)[0]
+
+
+def test_nearest_neighbors_are_a_run_like_any_other(tmp_path):
+    config = TrainingConfig(dataset="kmnist", model="nearest_neighbors", validation_fraction=0.2)
+    workdir = training.train(config, tmp_path / "run")
+    dataset = random_dataset(250, learnable=True)
+    assert workdir.description["result"]["parameters"] == 200 * (dataset.images[0].size + 1)
+    probabilities = load_predictor(workdir.path).predict(dataset.images)
+    assert np.mean(probabilities.argmax(axis=1) == dataset.labels) > 0.9
+    network = training.train(replace(QUICK, epochs=1), workdir.path, overwrite=True)
+    assert network.final.exists() and not network.neighbors.exists()
+
+
+def test_a_work_directory_in_use_is_refused(tmp_path):
+    claim = claimed(tmp_path / "run", QUICK, overwrite=False, resume=False)
+    with claim, pytest.raises(UserError, match="in use by another run"):
+        training.train(QUICK, tmp_path / "run", overwrite=True)
+
+
+def test_a_run_ends_with_the_statistics_of_its_population(tmp_path):
+    quick = replace(QUICK, model="small_cnn", epochs=1)
+    plain, measured = (
+        load_keras(training.train(replace(quick, population_images=number), tmp_path / str(number)).final)
+        for number in (0, 1000)  # more than there are: all
+    )
+    for before, after in zip(plain.trainable_variables, measured.trainable_variables, strict=True):
+        np.testing.assert_array_equal(before, after)
+    dataset = random_dataset(250, learnable=True)
+    rows, _ = validation_rows(dataset, quick.validation_fraction, quick.seed)
+    assert not np.allclose(plain.get_weights()[3], measured.get_weights()[3], rtol=0.01)
+    measure_population(plain, dataset.images[rows])
+    for before, after in zip(plain.get_weights(), measured.get_weights(), strict=True):
+        np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
+
+
+def test_a_population_is_of_training_images_in_random_order(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(checkpoints, "measure_population", lambda model, images: seen.append(images))
+    config = replace(QUICK, epochs=1, population_images=50)
+    training.train(config, tmp_path / "run")
+    images = random_dataset(250, learnable=True).images
+    drawn = [int(np.flatnonzero((images == image).all(axis=(1, 2)))[0]) for image in seen[-1]]
+    rows, _ = validation_rows(random_dataset(250, learnable=True), config.validation_fraction, config.seed)
+    assert len(set(drawn)) == 50 and set(drawn) <= set(rows) and drawn != sorted(drawn)
+
+
+def test_a_run_is_resumed_only_with_its_own_knobs(tmp_path, monkeypatch):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
+    with pytest.raises(UserError, match="batch_size = 25, not 40"):
+        training.train(replace(QUICK, batch_size=40), workdir.path, resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path, monkeypatch):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
+    workdir.checkpoint.write_bytes(workdir.checkpoint.read_bytes()[:1000])
+    with pytest.raises(UserError, match="is damaged"):
+        training.train(QUICK, workdir.path, resume=True)
+
+
+@pytest.fixture
+def ctrl_c_raises():
+    """Handle SIGINT as Python does at a terminal; a shell's background jobs are started with it ignored."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_within_a_destructor_stops_a_run_too(tmp_path, monkeypatch, ctrl_c_raises):
+    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=2, stop=StopInDestructorAfter)
+    assert len(history(workdir)) == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+RUN_AND_WAIT = """
+import signal, sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs are started without
+from tests import test_training as t
+t.training.load_dataset = lambda *_: t.random_dataset(250, learnable=True)
+t.training.train(t.replace(t.QUICK, epochs=1000), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+def test_a_killed_process_loses_at_most_one_epoch(tmp_path, number):
+    process = subprocess.Popen([sys.executable, "-c", RUN_AND_WAIT, str(tmp_path / "run")], stderr=subprocess.DEVNULL)
+    workdir = WorkDirectory(tmp_path / "run")
+    deadline = time.monotonic() + 120
+    while not (workdir.history_file.exists() and len(history(workdir)) >= 3):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    process.wait(60)
+    done = len(history(workdir))
+    epochs = int(keras.models.load_model(workdir.checkpoint).optimizer.iterations) / 8
+    assert epochs in (done - 1, done, done + 1) and done >= 3
+    assert json.loads(workdir.config_file.read_text())["config"]["epochs"] == 1000

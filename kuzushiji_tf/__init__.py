@@ -1,3 +1,50 @@
-"""Recognizers of Japanese characters, cursive (kuzushiji) and modern: train, evaluate, export, embed."""
+"""Recognizers of Japanese characters, cursive (kuzushiji) and modern: train, evaluate, export, embed.
+
+Each name below is imported when it is first used: `import kuzushiji_tf` itself costs nothing, and whoever only reads
+characters never loads TensorFlow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # by their own names again, which says that they are re-exported
+    from kuzushiji_tf.config import TrainingConfig as TrainingConfig, load_recipe as load_recipe
+    from kuzushiji_tf.datasets.core import CharacterDataset as CharacterDataset
+    from kuzushiji_tf.datasets.registry import load_dataset as load_dataset
+    from kuzushiji_tf.errors import UserError as UserError
+    from kuzushiji_tf.ink.normalization import draw_ink as draw_ink, fit_image as fit_image
+    from kuzushiji_tf.models.registry import build_model as build_model
+    from kuzushiji_tf.recognition.recognizer import Candidate as Candidate, Reading as Reading, Recognizer as Recognizer
+    from kuzushiji_tf.training.runs import train as train
 
 __version__ = "0.1.0"
+
+# Name -> the module that it comes from; the imports above say the same to type checkers.
+_MODULES = {
+    "CharacterDataset": "datasets.core",
+    "Candidate": "recognition.recognizer",
+    "Reading": "recognition.recognizer",
+    "Recognizer": "recognition.recognizer",
+    "TrainingConfig": "config",
+    "UserError": "errors",
+    "build_model": "models.registry",
+    "draw_ink": "ink.normalization",
+    "fit_image": "ink.normalization",
+    "load_dataset": "datasets.registry",
+    "load_recipe": "config",
+    "train": "training.runs",
+}
+
+__all__ = sorted([*_MODULES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value  # asked for once
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

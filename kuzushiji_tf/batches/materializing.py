@@ -21,13 +21,13 @@ from kuzushiji_tf.batches.resumable import resumable_folder
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
+from kuzushiji_tf.datasets.array_folders import ABOUT, IMAGES, INDEX, LABELS, ORIGIN, ORIGINALS
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.runtime import versions_of
 
 # TensorFlow takes seconds to load and plain arrays need none of it: what needs it is imported where it is used.
 
-IMAGES, LABELS, INDEX, ORIGIN, ORIGINALS = "images.npy", "labels.npy", "index.json", "origin.json", "originals.npy"
 LOT = 256  # images made at a time
 WINDOW = 64 * LOT  # images that are mapped into memory together, and after which progress is noted
 _PROGRESS = "progress.json"
@@ -113,8 +113,7 @@ def _task(
         "augmentation": asdict(augmentation) if balance and augmentation != ImageAugmentation() else None,
         "format": format,
         "source_hash": dataset.content_hash,
-        "licence": dataset.licence,
-        "credit": dataset.credit,
+        **{key: getattr(dataset, key) for key in ABOUT},
         # Another version may round otherwise.
         "versions": versions_of(("tensorflow", "keras", "numpy")),
     }

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.arrays import read_npy_header
-from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
+from kuzushiji_tf.datasets.core import INKS, NORMALIZATIONS, CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
@@ -24,6 +24,7 @@ from kuzushiji_tf.files import read_text
 
 IMAGES, LABELS, INDEX, ORIGIN, ORIGINALS = "images.npy", "labels.npy", "index.json", "origin.json", "originals.npy"
 LICENCE_FILES = ("licence.txt", "license.txt")
+ABOUT = ("licence", "credit", "ink", "normalization")  # of a data set, in `origin.json`
 UNKNOWN_LICENCE = "unknown: the images are your own"
 LOT = 4096  # images looked at together
 
@@ -58,6 +59,7 @@ def read_array_folder(path: Path, split: str, options: LoadOptions) -> Character
     """
     arrays = _open(path)
     licence, credit = read_licence(path)
+    about = {"licence": licence, "credit": credit}
     rows: slice | np.ndarray = slice(None)
     if arrays.origin is None:
         rows = _rows_of(arrays, split)
@@ -68,16 +70,15 @@ def read_array_folder(path: Path, split: str, options: LoadOptions) -> Character
                 f"{path} was made from the {made_from!r} split of {name} and has no {split!r} split; "
                 f"for that one name the data set itself: --dataset {name}."
             )
-        licence, credit = (arrays.origin.get(key, known) for key, known in (("licence", licence), ("credit", credit)))
+        about |= {key: arrays.origin[key] for key in ABOUT if key in arrays.origin}
     return CharacterDataset(
         path.resolve().name,
         split,
         arrays.images[rows],
         arrays.labels[rows],
         arrays.classes,
-        licence,
-        credit,
-        None if arrays.originals is None else arrays.originals[rows],
+        groups=None if arrays.originals is None else arrays.originals[rows],
+        **about,
     )
 
 
@@ -195,11 +196,15 @@ def _read_origin(path: Path) -> dict[str, Any]:
     text = read_text(path)
     try:
         origin = json.loads(text)
-        values = [origin["dataset"], origin["split"], *(origin.get(key, "") for key in ("licence", "credit"))]
+        values = [origin["dataset"], origin["split"], *(origin.get(key, "") for key in ABOUT)]
+        is_known = origin.get("ink", "scanned") in INKS and origin.get("normalization", "none") in NORMALIZATIONS
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        values = [None]
-    if not all(isinstance(value, str) for value in values):
-        raise UserError(f"{path} does not say, as JSON, which dataset and split the folder was made from.")
+        values, is_known = [None], False
+    if not is_known or not all(isinstance(value, str) for value in values):
+        raise UserError(
+            f"{path} does not say, as JSON, which dataset and split the folder was made from, "
+            f"with an ink of {', '.join(INKS)} and a normalization of {', '.join(NORMALIZATIONS)}; write it again."
+        )
     return origin
 
 

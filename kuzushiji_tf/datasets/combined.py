@@ -18,7 +18,8 @@ def load_combined(names: Sequence[str], split: str, options: LoadOptions) -> Cha
     else to the largest of the parts. The parts follow each other in the order of `names`, which `sources` tells.
     Parts may share originals (Kuzushiji-MNIST and Kuzushiji-49 do): each is taken from the first part that has it,
     and training images that stand in a test split of any part are left out. Where a part knows its groups, those of
-    different parts are kept apart, and each image of a part without groups is a group of its own.
+    different parts are kept apart, and each image of a part without groups is a group of its own. Parts of different
+    `ink` or `normalization` are together `scanned` and `none`, the kinds that promise nothing.
 
     Raises:
         UserError: a part is named twice or lacks the split, or no image is left.
@@ -51,8 +52,8 @@ def load_combined(names: Sequence[str], split: str, options: LoadOptions) -> Cha
 
 def _load_part(name: str, split: str, options: LoadOptions) -> CharacterDataset:
     """Load a part before resizing, as originals are compared; only strokes are drawn at the asked size."""
-    size = None if entry_of(name).ink == "scanned" else options.image_size
-    return load_dataset(name, split, replace(options, image_size=size, classes=None))
+    drawn = options.image_size or options.stroke_size
+    return load_dataset(name, split, replace(options, image_size=None, stroke_size=drawn, classes=None))
 
 
 def _joined(name: str, split: str, parts: list[CharacterDataset], size: int) -> CharacterDataset:
@@ -83,4 +84,6 @@ def _joined(name: str, split: str, parts: list[CharacterDataset], size: int) -> 
         groups if has_groups else None,
         sources,
         tuple(part.name for part in parts),
+        ink=parts[0].ink if len({part.ink for part in parts}) == 1 else "scanned",
+        normalization=parts[0].normalization if len({part.normalization for part in parts}) == 1 else "none",
     )

@@ -4,12 +4,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.errors import UserError
+
+Ink = Literal["scanned", "pen", "synthetic"]
+Normalization = Literal["none", "ink-box"]
+INKS, NORMALIZATIONS = get_args(Ink), get_args(Normalization)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +34,10 @@ class CharacterDataset:
             that is not combined from others.
         source_names: the registered names of those data sets.
         left_out: how many images of the published set, all splits together, are not here, by the reason.
+        ink: where the images come from: `scanned` from paper (or pictures of any kind), drawn from strokes that people
+            made with a `pen`, or `synthetic`: drawn from strokes with a program's variation.
+        normalization: how the ink lies in the images, and so what an image needs before a model trained on them reads
+            it: `none` (as it was found) or `ink-box` (centered and scaled by its box, as `fit_image(box=True)` does).
 
     Raises:
         UserError: shapes, types or label range are not as above.
@@ -45,6 +54,8 @@ class CharacterDataset:
     sources: np.ndarray | None = None
     source_names: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    ink: Ink = "scanned"
+    normalization: Normalization = "none"
 
     def __post_init__(self):
         count = len(self.images)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.ink.strokes import Strokes
 
 IMAGE_SIZE = 32
+ABOUT: dict[str, Any] = {"licence": LICENCE, "credit": CREDIT, "ink": "synthetic", "normalization": "ink-box"}
 KAISHO_WEIGHT = 0.5  # of the form that the hand writes, where KanjiVG has it beside the one that is printed
 TEST_PER_CLASS = 50  # synthetic figures deserve no more time than this
 HIRAGANA = (
@@ -131,8 +133,8 @@ def _moved(strokes: Strokes, source: Strokes, target: Strokes) -> Strokes:
 
 
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:
-    size = options.image_size or IMAGE_SIZE
+    size = options.image_size or options.stroke_size or IMAGE_SIZE
     per_class = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
     images = draw_characters(characters, per_class, options.seed, split, size)
     labels = np.repeat(np.arange(len(characters), dtype=np.int32), per_class)
-    return CharacterDataset(name, split, images, labels, Labels(tuple(characters)), LICENCE, CREDIT)
+    return CharacterDataset(name, split, images, labels, Labels(tuple(characters)), **ABOUT)

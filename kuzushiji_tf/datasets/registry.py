@@ -20,6 +20,7 @@ class LoadOptions:
     Attributes:
         data_dir: where the user's files are; None means `KUZUSHIJI_DATA`, then the download cache.
         image_size: wanted height and width in pixels; None means the data set's own.
+        stroke_size: at which data sets are drawn from strokes where `image_size` leaves it open.
         per_class: images rendered for each class, for data sets drawn from strokes.
         seed: of the drawing, for data sets drawn from strokes.
         classes: the classes to keep, as `subsets.select_classes` takes them; None keeps all.
@@ -30,6 +31,7 @@ class LoadOptions:
 
     data_dir: Path | None = None
     image_size: int | None = None
+    stroke_size: int | None = None
     per_class: int = 1000
     seed: int = 0
     classes: str | None = None
@@ -42,9 +44,9 @@ class LoadOptions:
         return cls(
             data_dir,
             config.image_size,
-            config.per_class,
-            config.seed,
-            config.classes,
+            per_class=config.per_class,
+            seed=config.seed,
+            classes=config.classes,
             random_split=config.random_split,
         )
 

@@ -48,7 +48,7 @@ def load_tomoe(split: str, options: LoadOptions) -> CharacterDataset:
     if split != "test":
         raise UserError(f"The data set 'tomoe' has no {split!r} split; it is for tests only.")
     drawings = load_tomoe_strokes(options.data_dir)
-    size = options.image_size or IMAGE_SIZE
+    size = options.image_size or options.stroke_size or IMAGE_SIZE
     images = np.stack([draw_ink(drawing.strokes, size) for drawing in drawings])
     classes, labels = np.unique([drawing.character for drawing in drawings], return_inverse=True)
     writers = np.unique([drawing.writer for drawing in drawings], return_inverse=True)[1]
@@ -61,6 +61,8 @@ def load_tomoe(split: str, options: LoadOptions) -> CharacterDataset:
         LICENCE,
         CREDIT,
         writers.astype(np.int32),
+        ink="pen",
+        normalization="ink-box",
     )
 
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.kana import HIRAGANA, KATAKANA, TEST_PER_CLASS, draw_characters, forms_of
-from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE
+from kuzushiji_tf.datasets.kana import ABOUT, HIRAGANA, KATAKANA, TEST_PER_CLASS, draw_characters, forms_of
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.scribbles import draw_scribbles
 from kuzushiji_tf.datasets.subsets import joyo_kanji
@@ -36,7 +35,7 @@ def load_touch_joyo(split: str, options: LoadOptions) -> CharacterDataset:
 
 
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:
-    size = options.image_size or IMAGE_SIZE
+    size = options.image_size or options.stroke_size or IMAGE_SIZE
     per_class = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
     others = max(per_class, round(UNKNOWN_SHARE * per_class * len(characters)))
     count = per_class * len(characters)
@@ -49,4 +48,4 @@ def _load(name: str, characters: str, split: str, options: LoadOptions) -> Chara
     images[count:] = draw_scribbles(others, entropy, size, models)
     labels = np.full(count + others, len(characters), np.int32)
     labels[:count] = np.repeat(np.arange(len(characters)), per_class)
-    return CharacterDataset(name, split, images, labels, Labels((*characters, UNKNOWN)), LICENCE, CREDIT)
+    return CharacterDataset(name, split, images, labels, Labels((*characters, UNKNOWN)), **ABOUT)

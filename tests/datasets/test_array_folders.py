@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,19 @@ def refusal(function, *arguments) -> str:
         function(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_folder_says_what_ink_its_images_have_whatever_its_name_is(tmp_path):
+    drawn = replace(random_dataset(20), ink="synthetic", normalization="ink-box")
+    written = load_folder(materialize(drawn, tmp_path / "arrays"), "train", LoadOptions())
+    assert (written.ink, written.normalization) == ("synthetic", "ink-box")
+    mine = load_folder(materialize(random_dataset(20), tmp_path / "mine" / "kana"), "train", LoadOptions())
+    assert (mine.name, mine.ink, mine.normalization) == ("kana", "scanned", "none")
+
+
+def test_an_unknown_ink_is_refused(ours):
+    set_origin(ours, ink="invisible")
+    assert "origin.json" in refusal(load_folder, ours, "train", LoadOptions())
 
 
 def test_a_foreign_folder_is_split_by_content(foreign):

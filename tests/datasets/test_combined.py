@@ -1,6 +1,6 @@
 """Several data sets as one: one label space, one size, every image's source, and no original on both sides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from kuzushiji_tf.errors import UserError
 @dataclass(frozen=True)
 class Entry:
     splits: tuple[str, ...]
-    ink: str
 
 
 def images_of(seed: int, count: int, size: int) -> np.ndarray:
@@ -46,13 +45,13 @@ def registered(monkeypatch) -> dict[tuple[str, str], CharacterDataset]:
 
     def load(name: str, split: str, options: LoadOptions) -> CharacterDataset:
         assert options.classes is None
-        asked.append((name, split, options.image_size))
+        asked.append((name, split, options.image_size, options.stroke_size))
         return found[name, split]
 
     names = {name: tuple(split for other, split in found if other == name) for name, _ in found}
     asked = found["asked"] = []
     monkeypatch.setattr(combined, "load_dataset", load)
-    monkeypatch.setattr(combined, "entry_of", lambda name: Entry(names[name], "pen" if name == "pen" else "scanned"))
+    monkeypatch.setattr(combined, "entry_of", lambda name: Entry(names[name]))
     return found
 
 
@@ -74,12 +73,22 @@ def test_images_come_to_the_largest_size_of_the_parts_or_to_the_asked_one(regist
     assert load_combined(("books", "poems"), "train", LoadOptions()).image_size == (20, 20)
     small = load_combined(("books", "poems"), "train", LoadOptions(image_size=10, classes="あ"))
     np.testing.assert_array_equal(small.images[:30], registered["books", "train"].resized(10).images)
-    assert {size for _, _, size in registered["asked"]} == {None}
+    assert {size for _, _, size, _ in registered["asked"]} == {None}
 
 
 def test_strokes_are_drawn_at_the_asked_size(registered):
     load_combined(("books", "pen"), "test", LoadOptions(image_size=12))
-    assert registered["asked"] == [("books", "test", None), ("pen", "test", 12)]
+    assert registered["asked"] == [("books", "test", None, 12), ("pen", "test", None, 12)]
+
+
+def test_a_mixture_is_what_all_of_its_parts_are_or_else_nothing_in_particular(registered):
+    alone = {"ink": "pen", "normalization": "ink-box"}
+    registered["pen", "test"] = replace(registered["pen", "test"], **alone)
+    registered["poems", "test"] = replace(registered["poems", "test"], **alone)
+    both = load_combined(("poems", "pen"), "test", LoadOptions())
+    assert (both.ink, both.normalization) == ("pen", "ink-box")
+    mixed = load_combined(("books", "pen"), "test", LoadOptions())
+    assert (mixed.ink, mixed.normalization) == ("scanned", "none")
 
 
 def test_licences_and_credits_are_joined_each_once(registered):

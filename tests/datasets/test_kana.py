@@ -27,6 +27,12 @@ def test_all_hiragana_and_katakana_are_drawn():
     assert both.images[:, 0].max() < 200, "a margin is left free"
 
 
+@pytest.mark.parametrize("name", ["kana", "touch-kana"])
+def test_what_a_program_draws_says_so(name):
+    drawn = load_dataset(name, "test", LoadOptions(per_class=1, stroke_size=16, classes="あ"))
+    assert (drawn.ink, drawn.normalization, drawn.image_size) == ("synthetic", "ink-box", (16, 16))
+
+
 def test_hiragana_and_katakana_alone_are_the_same_images_as_both_together():
     both = load_dataset("hiragana+katakana", "train", SMALL).images
     np.testing.assert_array_equal(load_dataset("kana", "train", SMALL).images, both[: 71 * 4])

@@ -44,6 +44,8 @@ def test_drawings_become_images_with_classes_by_code_point(tmp_path, layout):
 def test_images_are_drawn_at_the_wanted_size(tmp_path):
     write(tmp_path, as_lines(ENTRIES))
     assert load_tomoe("test", LoadOptions(data_dir=tmp_path, image_size=48)).images.shape == (3, 48, 48)
+    drawn = load_tomoe("test", LoadOptions(data_dir=tmp_path, stroke_size=40))
+    assert (drawn.image_size, drawn.ink, drawn.normalization) == ((40, 40), "pen", "ink-box")
 
 
 def test_the_environment_names_the_folder(tmp_path, monkeypatch):

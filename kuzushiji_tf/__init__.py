@@ -8,13 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # by their own names again, which says that they are re-exported
-    from kuzushiji_tf.config import TrainingConfig as TrainingConfig, load_recipe as load_recipe
+    from kuzushiji_tf.config import TrainingConfig as TrainingConfig
+    from kuzushiji_tf.config import load_recipe as load_recipe
     from kuzushiji_tf.datasets.core import CharacterDataset as CharacterDataset
     from kuzushiji_tf.datasets.registry import load_dataset as load_dataset
     from kuzushiji_tf.errors import UserError as UserError
-    from kuzushiji_tf.ink.normalization import draw_ink as draw_ink, fit_image as fit_image
+    from kuzushiji_tf.ink.normalization import draw_ink as draw_ink
+    from kuzushiji_tf.ink.normalization import fit_image as fit_image
     from kuzushiji_tf.models.registry import build_model as build_model
-    from kuzushiji_tf.recognition.recognizer import Candidate as Candidate, Reading as Reading, Recognizer as Recognizer
+    from kuzushiji_tf.recognition.recognizer import Candidate as Candidate
+    from kuzushiji_tf.recognition.recognizer import Reading as Reading
+    from kuzushiji_tf.recognition.recognizer import Recognizer as Recognizer
     from kuzushiji_tf.training.runs import train as train
 
 __version__ = "0.1.0"

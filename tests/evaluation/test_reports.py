@@ -85,7 +85,7 @@ def test_drawing_leaves_the_programs_own_matplotlib_settings_alone():
         "import matplotlib, sys\n"
         "settings = lambda: {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != 'backend'}\n"
         "before = settings()\n"
-        "from kuzushiji_tf import figures; figures.to_array(figures.Sheet(9, 9).figure)\n"
+        "from kuzushiji_tf.evaluation import figures; figures.to_array(figures.Sheet(9, 9).figure)\n"
         "assert settings() == before, 'settings changed'\n"
         "assert 'matplotlib.pyplot' not in sys.modules, 'pyplot imported'"
     )

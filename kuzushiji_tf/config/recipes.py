@@ -1,0 +1,125 @@
+"""Configs from TOML recipes and from JSON: typed, and one sentence for what is wrong."""
+
+import tomllib
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from kuzushiji_tf.config.training import TrainingConfig
+from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
+
+Config = TypeVar("Config")
+_LEADERBOARD = "leaderboard"
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """What a recipe's table `[leaderboard]` says about its row of results; the training ignores it."""
+
+    published: float | None = None  # the accuracy that others published, a fraction; None: there is none to compare
+    source: str = ""  # who published it and under which conditions, or why there is none
+
+    def __post_init__(self) -> None:
+        if self.published is not None and not 0 < self.published <= 1:
+            raise UserError(
+                f"leaderboard.published is {self.published}; write a fraction such as 0.9918, or leave it out."
+            )
+
+
+def config_from_dict(
+    values: dict[str, Any],
+    where: str,
+    kind: type[Config] = TrainingConfig,  # type: ignore[assignment]
+    prefix: str = "",
+) -> Config:
+    """Return the config of a nested table of settings; absent ones keep their defaults.
+
+    Args:
+        values: the table, as `to_dict` gives it.
+        where: begins the sentence of an error.
+        kind: the class of the config.
+        prefix: of the names of its settings in that sentence.
+
+    Raises:
+        UserError: an unknown setting (with the nearest known one) or a wrong value.
+    """
+    try:
+        config: Config = _from_table(kind, values, prefix)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return config
+
+
+def load_recipe(path: str | Path, kind: type[Config] = TrainingConfig) -> Config:  # type: ignore[assignment]
+    """Read a recipe: a TOML file whose keys are the names of the settings of a config of class `kind`.
+
+    Its table `[leaderboard]` is checked too, but is for `load_leaderboard`.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: not TOML, an unknown setting or a wrong value.
+    """
+    table = _read(path)
+    _leaderboard(path, table.pop(_LEADERBOARD, {}))
+    return config_from_dict(table, str(path), kind)
+
+
+def load_leaderboard(path: str | Path) -> Leaderboard:
+    """Read a recipe's table `[leaderboard]`; without one nothing is said.
+
+    Raises:
+        MissingFileError, UserError: as `load_recipe`.
+    """
+    return _leaderboard(path, _read(path).get(_LEADERBOARD, {}))
+
+
+def _leaderboard(path: str | Path, table: Any) -> Leaderboard:
+    return config_from_dict(table, str(path), Leaderboard, f"{_LEADERBOARD}.")
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no recipe {path}; the project's own are in recipes/.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a TOML file: {error}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _from_table(cls: Any, table: Any, prefix: str = "") -> Any:
+    if not isinstance(table, dict):
+        raise UserError(f"{prefix.removesuffix('.') or 'the content'} must be a table of settings, not {table!r}.")
+    hints = get_type_hints(cls)
+    names = [prefix + setting.name for setting in fields(cls)]
+    arguments = {}
+    for name, value in table.items():
+        if prefix + name not in names:
+            raise unknown_name("setting", prefix + name, names)
+        arguments[name] = _checked(hints[name], value, prefix + name)
+    return cls(**arguments)
+
+
+def _checked(hint: Any, value: Any, name: str) -> Any:
+    """Return the value as the type that a setting has, or say which setting is wrong."""
+    if is_dataclass(hint):
+        return _from_table(hint, value, f"{name}.")
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise UserError(f"{name} is {value!r}; it must be one of: {', '.join(map(str, get_args(hint)))}.")
+        return value
+    if type(None) in get_args(hint):
+        if value is None:
+            return None
+        hint = next(choice for choice in get_args(hint) if choice is not type(None))
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
+            raise UserError(f"{name} must be a list of {len(get_args(hint))} numbers, not {value!r}.")
+        return tuple(_checked(part, item, name) for part, item in zip(get_args(hint), value, strict=True))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise UserError(f"{name} must be of type {hint.__name__}, not {value!r}.")
+    return value

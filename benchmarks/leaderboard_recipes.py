@@ -1,4 +1,4 @@
-"""Recipes of the leaderboard's rows: knobs of a training or members of an ensemble, and the published figure."""
+"""Recipes of the leaderboard's rows: settings of a training or members of an ensemble, and the published figure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,18 +6,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from kuzushiji_tf.config import TrainingConfig, load_recipe
+from kuzushiji_tf.config import Leaderboard, TrainingConfig, load_leaderboard, load_recipe
 from kuzushiji_tf.errors import UserError, unknown_name
 from kuzushiji_tf.files import read_text
 from kuzushiji_tf.models.neighbors import is_neighbors
 
-_PUBLISHED = re.compile(r"^# published: (\d\S*|.*?)\s*(?:\((.*)\))?$", re.MULTILINE)
 _MEMBERS = re.compile(r"^members\s*=", re.MULTILINE)  # tells an ensemble's recipe from that of a training
 _SEEDED = re.compile(r"(.+)-seed(\d+)")
-Knobs = tuple[tuple[TrainingConfig, ...], str]
+Settings = tuple[tuple[TrainingConfig, ...], str]
 
 
-def knobs_of(configs: Iterable[TrainingConfig], weights: str = "") -> Knobs:
+def settings_of(configs: Iterable[TrainingConfig], weights: str = "") -> Settings:
     """Return what two rows differ in: the configs of a row's runs but for their seeds, and how an ensemble weighs them.
 
     Args:
@@ -35,7 +34,7 @@ class Training(NamedTuple):
 
     @property
     def config(self) -> TrainingConfig:
-        """Its knobs."""
+        """Its settings."""
         return replace(self.recipe.config, seed=self.seed)
 
     @property
@@ -46,15 +45,11 @@ class Training(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe file: its knobs, and what its line `# published: 0.9918 (source)` states.
-
-    Where there is no figure to be had, the line says so in words, which are the source here.
-    """
+    """A recipe file: its settings, and what its table `[leaderboard]` states."""
 
     path: Path
     config: TrainingConfig
-    published: str = ""
-    source: str = ""
+    leaderboard: Leaderboard = field(default_factory=Leaderboard)
 
     @property
     def name(self) -> str:
@@ -62,9 +57,9 @@ class Recipe:
         return self.path.stem
 
     @property
-    def knobs(self) -> Knobs:
-        """What tells its row from others, as `knobs_of`."""
-        return knobs_of((self.config,))
+    def settings(self) -> Settings:
+        """What tells its row from others, as `settings_of`."""
+        return settings_of((self.config,))
 
     def trainings(self, seed: int | None = None) -> tuple[Training, ...]:
         """Return the run that its row needs; `seed` None is the recipe's own."""
@@ -73,7 +68,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class EnsembleRecipe:
-    """An ensemble's recipe file; the published figure is told as in a `Recipe`.
+    """An ensemble's recipe file; `leaderboard` is that of a `Recipe`.
 
     Attributes:
         members: recipes, each with the seed that the file gives it, or None.
@@ -83,8 +78,7 @@ class EnsembleRecipe:
     path: Path
     members: tuple[tuple[Recipe, int | None], ...]
     weights: str
-    published: str = ""
-    source: str = ""
+    leaderboard: Leaderboard = field(default_factory=Leaderboard)
 
     @property
     def name(self) -> str:
@@ -92,9 +86,9 @@ class EnsembleRecipe:
         return self.path.stem
 
     @property
-    def knobs(self) -> Knobs:
-        """What tells its row from others, as `knobs_of`."""
-        return knobs_of((recipe.config for recipe, _ in self.members), self.weights)
+    def settings(self) -> Settings:
+        """What tells its row from others, as `settings_of`."""
+        return settings_of((recipe.config for recipe, _ in self.members), self.weights)
 
     def trainings(self, seed: int | None = None) -> tuple[Training, ...]:
         """Return the runs that are its members.
@@ -150,12 +144,12 @@ def read_recipes(paths: Iterable[Path]) -> dict[str, Recipe | EnsembleRecipe]:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe's knobs and its published figure.
+    """Read a recipe's settings and its published figure.
 
     Raises:
-        UserError: the figure is no fraction, or as `config.load_recipe`.
+        UserError, MissingFileError: as `config.load_recipe`.
     """
-    return Recipe(path, load_recipe(path), *_published(path))
+    return Recipe(path, load_recipe(path), load_leaderboard(path))
 
 
 def read_ensemble(path: Path, recipes: Mapping[str, Recipe]) -> EnsembleRecipe:
@@ -167,8 +161,7 @@ def read_ensemble(path: Path, recipes: Mapping[str, Recipe]) -> EnsembleRecipe:
         recipes: those that may be members, by name.
 
     Raises:
-        UserError: an unknown key or member, members that cannot be joined, as `EnsembleRecipe.trainings`, or a
-            published figure that is no fraction.
+        UserError: an unknown key or member, or members that cannot be joined, as `EnsembleRecipe.trainings`.
     """
     keys = load_recipe(path, _EnsembleKeys)
     try:
@@ -177,13 +170,13 @@ def read_ensemble(path: Path, recipes: Mapping[str, Recipe]) -> EnsembleRecipe:
         raise UserError(f"{path}: {error}") from None
     for recipe, _ in members:
         if is_neighbors(recipe.config.model):
-            raise UserError(f"{path}: {recipe.name} is no network; an ensemble's members are.")
+            raise UserError(f"{path}: {recipe.name} is not a network, which the members of an ensemble have to be.")
         if recipe.config.dataset != members[0][0].config.dataset:
             raise UserError(
                 f"{path}: {members[0][0].name} is trained on {members[0][0].config.dataset} and {recipe.name} on "
                 f"{recipe.config.dataset}; name recipes of one data set."
             )
-    ensemble = EnsembleRecipe(path, members, keys.weights, *_published(path))
+    ensemble = EnsembleRecipe(path, members, keys.weights, load_leaderboard(path))
     ensemble.trainings()  # refuses members that are too few or held out too little
     return ensemble
 
@@ -191,23 +184,10 @@ def read_ensemble(path: Path, recipes: Mapping[str, Recipe]) -> EnsembleRecipe:
 def _member(name: str, recipes: Mapping[str, Recipe]) -> tuple[Recipe, int | None]:
     """Return the recipe that a member's name says, and the seed where it says one."""
     if not isinstance(name, str):
-        raise UserError(f"members must be a list of names of recipes; {name!r} is none.")
+        raise UserError(f"members must be a list of names of recipes, which {name!r} is not.")
     if name in recipes:
         return recipes[name], None
     seeded = _SEEDED.fullmatch(name)
     if seeded and seeded[1] in recipes:
         return recipes[seeded[1]], int(seeded[2])
     raise unknown_name("recipe", name, recipes)
-
-
-def _published(path: Path) -> tuple[str, str]:
-    """Return the figure and the source of a recipe file's line `# published: `; empty where it has none."""
-    found = _PUBLISHED.search(read_text(path))
-    if not found:
-        return "", ""
-    figure, source = found.groups()
-    if not figure[:1].isdigit():
-        return "", "" if figure == "none" else found[1]
-    if not re.fullmatch(r"0\.\d+|1\.0", figure):
-        raise UserError(f"{path} says published: {figure}; write a fraction, as in: # published: 0.9918 (source)")
-    return figure, source or ""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from leaderboard_recipes import EnsembleRecipe, Knobs, Recipe, knobs_of
+from leaderboard_recipes import EnsembleRecipe, Recipe, Settings, settings_of
 
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import UserError
@@ -30,12 +30,12 @@ class Measured:
 
     Attributes:
         path: its work directory.
-        config: its knobs; those of the first member for an ensemble.
+        config: its settings; those of the first member for an ensemble.
         model: the registered name, or what an ensemble is made of.
         device: what it was trained on; empty where nobody recorded it.
         split: what it was tested on.
         figures: by column; those that it has not are absent.
-        members: the knobs of an ensemble's members; empty for any other run.
+        members: the settings of an ensemble's members; empty for any other run.
         weights: of an ensemble, as in `ensemble.join_runs`.
     """
 
@@ -49,9 +49,9 @@ class Measured:
     weights: str = ""
 
     @property
-    def knobs(self) -> Knobs:
-        """What it has in common with other runs of its row, as `recipes.knobs_of`."""
-        return knobs_of(self.members or (self.config,), self.weights)
+    def settings(self) -> Settings:
+        """What it has in common with other runs of its row, as `leaderboard_recipes.settings_of`."""
+        return settings_of(self.members or (self.config,), self.weights)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -60,20 +60,20 @@ class Measured:
 
 
 def make_rows(runs: Iterable[Measured], recipes: Iterable[Recipe | EnsembleRecipe]) -> list[dict[str, str]]:
-    """Return one row for runs that differ in nothing but the seed, named after the recipe that has their knobs.
+    """Return one row for runs that differ in nothing but the seed, named after the recipe that has their settings.
 
-    Ensembles are told apart by the knobs of their members. Of several runs with one seed the last counts. Runs of no
+    Ensembles are told apart by the settings of their members. Of several runs with one seed the last counts. Runs of no
     known recipe are named after their folder.
     """
-    groups: dict[Knobs, dict[tuple[int, ...], Measured]] = {}
+    groups: dict[Settings, dict[tuple[int, ...], Measured]] = {}
     for run in runs:
-        groups.setdefault(run.knobs, {})[run.seeds] = run
-    known = {recipe.knobs: recipe for recipe in recipes}
+        groups.setdefault(run.settings, {})[run.seeds] = run
+    known = {recipe.settings: recipe for recipe in recipes}
     rows = []
-    for knobs, by_seed in groups.items():
+    for settings, by_seed in groups.items():
         alike = [by_seed[seeds] for seeds in sorted(by_seed)]
         first, config = alike[0], alike[0].config
-        recipe = known.get(knobs)
+        recipe = known.get(settings)
         columns = {name: [run.figures[name] for run in alike if name in run.figures] for name in COLUMNS}
         row = {name: _plain(name, statistics.median(values)) if values else "" for name, values in columns.items()}
         row |= {
@@ -83,7 +83,7 @@ def make_rows(runs: Iterable[Measured], recipes: Iterable[Recipe | EnsembleRecip
             "split": f"random {first.split}" if config.random_split else first.split,
             "seeds": " ".join(map(str, sorted({seed for seeds in by_seed for seed in seeds}))),
             "device": " or ".join(dict.fromkeys(run.device for run in alike if run.device)),
-            "published": recipe.published if recipe else "",
+            "published": str(recipe.leaderboard.published or "") if recipe else "",
         }
         rows.append(row)
     return rows
@@ -135,9 +135,9 @@ def page(rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe]
                 parts.append(f"| {' | '.join(cells)} |\n")
     named = [recipes[row["recipe"]] for row in rows if row["recipe"] in recipes]
     sources = [
-        f"- {recipe.name}: {f'{percent(recipe.published)}, ' if recipe.published else ''}{recipe.source}\n"
-        for recipe in named
-        if recipe.source
+        f"- {name}: {f'{row.published:.2%}, ' if row.published else ''}{row.source}\n"
+        for name, row in ((recipe.name, recipe.leaderboard) for recipe in named)
+        if row.source
     ]
     return "".join([*parts, "\n## Where the published figures come from\n\n" if sources else "", *sources])
 

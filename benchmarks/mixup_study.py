@@ -52,11 +52,11 @@ def accuracy(config: TrainingConfig, path: Path, test: CharacterDataset, data_di
     """Return a run's accuracy at its last epoch; train it, or go on with it, where need be.
 
     Raises:
-        UserError: the folder holds a run of other knobs.
+        UserError: the folder holds a run with other settings.
     """
     workdir = WorkDirectory(path)
     if workdir.config_file.exists() and workdir.config != config:
-        raise UserError(f"{path} holds a run of other knobs: choose another folder with --runs.")
+        raise UserError(f"{path} holds a run with other settings: choose another folder with --runs.")
     if not workdir.config_file.exists() or "result" not in workdir.description:
         resume = workdir.checkpoint.exists()
         train(config, path, data_dir, overwrite=not resume and workdir.config_file.exists(), resume=resume)

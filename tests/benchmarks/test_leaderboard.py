@@ -17,9 +17,8 @@ from kuzushiji_tf.datasets import registry
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation import scoring as evaluation
 from kuzushiji_tf.exporting import folders as exporting
-from kuzushiji_tf.files import write_json
+from kuzushiji_tf.files import content_sha256, write_json
 from kuzushiji_tf.models.complexity import multiply_accumulates
-from kuzushiji_tf.recognition.predictors import content_sha256
 from kuzushiji_tf.training import ensembles as ensemble
 from kuzushiji_tf.workdirs import WorkDirectory
 from tests.tiny import tiny_model, write_run
@@ -31,7 +30,7 @@ HISTORY = "epoch,loss,accuracy,learning_rate,images_per_second,seconds\n1,2,0.5,
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "short.toml"
-    path.write_text('# published: 0.5 (somebody)\ndataset = "kmnist"\nepochs = 2\n')
+    path.write_text('dataset = "kmnist"\nepochs = 2\n[leaderboard]\npublished = 0.5\n')
     return read_recipe(path)
 
 
@@ -74,9 +73,9 @@ def test_an_unfinished_run_is_resumed_and_a_finished_one_left_alone(recipe, comm
     assert len(commands) == 2
 
 
-def test_a_run_of_other_knobs_is_refused(recipe, commands, tmp_path):
+def test_a_run_with_other_settings_is_refused(recipe, commands, tmp_path):
     started(tmp_path / "short-seed3", TrainingConfig(dataset="kmnist", epochs=9, seed=3))
-    with pytest.raises(UserError, match="other knobs"):
+    with pytest.raises(UserError, match="other settings"):
         trained(Training(recipe, 3), tmp_path, None)
     assert not commands
 
@@ -152,14 +151,14 @@ def workshop(learned, tmp_path, monkeypatch):
     ensembles.mkdir(parents=True)
     for name, epochs in (("one", 3), ("two", 9)):
         (ensembles.parent / f"{name}.toml").write_text(f'dataset = "kmnist"\nseed = 1\nepochs = {epochs}\n')
-    (ensembles / "both.toml").write_text('# published: 0.989 (somebody)\nmembers = ["one", "two"]\n')
+    (ensembles / "both.toml").write_text('members = ["one", "two"]\n[leaderboard]\npublished = 0.989\n')
     seen = []
 
     def train(command):
         flags = dict(zip(command[4::2], command[5::2], strict=True))
         config = load_recipe(flags["--recipe"])
-        knobs = {"epochs": config.epochs, "seed": int(flags["--seed"])}
-        workdir = write_run(Path(flags["--workdir"]), model, dataset, **knobs)
+        settings = {"epochs": config.epochs, "seed": int(flags["--seed"])}
+        workdir = write_run(Path(flags["--workdir"]), model, dataset, **settings)
         result = {"parameters": 1, "minutes": 2.0, "device": "1 x machine"}
         write_json(workdir.config_file, {**workdir.description, "result": result})
         seen.append(workdir.path.name)
@@ -212,7 +211,7 @@ def test_an_ensemble_is_joined_and_measured_again_when_a_member_has_changed(work
     assert float(rows_in(tmp_path / "docs")["both"]["accuracy"]) < 0.6
 
 
-def test_a_collected_run_with_the_knobs_and_the_seed_stands_for_a_training(learned, workshop, tmp_path):
+def test_a_collected_run_with_the_settings_and_the_seed_stands_for_a_training(learned, workshop, tmp_path):
     dataset, model = learned
     mine = write_run(tmp_path / "mine", model, dataset, epochs=9, seed=2)
     write_json(mine.config_file, {**mine.description, "result": {"parameters": 1}})

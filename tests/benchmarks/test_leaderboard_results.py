@@ -9,11 +9,11 @@ from leaderboard_recipes import EnsembleRecipe, Recipe
 from leaderboard_results import COLUMNS, Measured, make_rows, merge, write_results
 from PIL import Image
 
-from kuzushiji_tf.config import TrainingConfig
+from kuzushiji_tf.config import Leaderboard, TrainingConfig
 from kuzushiji_tf.errors import UserError
 
 CONFIG = TrainingConfig(dataset="kmnist", epochs=5)
-RECIPE = Recipe(Path("kmnist.toml"), CONFIG, "0.9918", "somebody's README")
+RECIPE = Recipe(Path("kmnist.toml"), CONFIG, Leaderboard(0.9918, "somebody's README"))
 
 
 def run(
@@ -32,7 +32,7 @@ def test_seeds_are_one_row_with_the_median_of_each_figure():
     assert row["macs"] == row["float32_latency_ms"] == ""
 
 
-def test_other_knobs_are_another_row_named_after_the_folder():
+def test_other_settings_are_another_row_named_after_the_folder():
     other = replace(CONFIG, epochs=9)
     rows = make_rows([run(1, 0.5), run(1, 0.6, other, "runs/long-seed1"), run(2, 0.8, other, "runs/b")], [RECIPE])
     assert [(row["recipe"], row["accuracy"]) for row in rows] == [("kmnist", "0.5"), ("long", "0.7")]
@@ -44,10 +44,13 @@ def ensemble(accuracy: float, seeds: tuple[int, ...], second: TrainingConfig, we
     return replace(one, members=members, weights=weights)
 
 
-def test_ensembles_are_told_apart_by_the_knobs_of_their_members_and_their_weights():
+def test_ensembles_are_told_apart_by_the_settings_of_their_members_and_their_weights():
     second, other = replace(CONFIG, model="capsnet"), replace(CONFIG, model="capsnet", epochs=9)
     recipe = EnsembleRecipe(
-        Path("both.toml"), ((RECIPE, None), (Recipe(Path("capsnet.toml"), second), None)), "equal", "0.989", "somebody"
+        Path("both.toml"),
+        ((RECIPE, None), (Recipe(Path("capsnet.toml"), second), None)),
+        "equal",
+        Leaderboard(0.989, "somebody"),
     )
     rows = make_rows(
         [

@@ -12,7 +12,7 @@ import time
 # Before NumPy is loaded: one core is what is measured.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-from kuzushiji_tf.datasets.kana import HIRAGANA, draw_characters
+from kuzushiji_tf.datasets.drawn.kana import HIRAGANA, draw_characters
 
 IMAGE_SIZES = (32, 48, 64)
 REPORTED_SIZE = 48

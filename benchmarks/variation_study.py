@@ -27,8 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from kuzushiji_tf.datasets.handwriting import Variation
-from kuzushiji_tf.datasets.kana import IMAGE_SIZE, draw_characters
+from kuzushiji_tf.datasets.drawn.handwriting import Variation
+from kuzushiji_tf.datasets.drawn.kana import IMAGE_SIZE, draw_characters
 from kuzushiji_tf.datasets.kanjivg import has_strokes, load_strokes
 from kuzushiji_tf.datasets.tomoe import load_tomoe_strokes
 from kuzushiji_tf.ink.normalization import draw_strokes

@@ -21,7 +21,7 @@ from kuzushiji_tf.batches.resumable import resumable_folder
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
-from kuzushiji_tf.datasets.array_folders import ABOUT, IMAGES, INDEX, LABELS, ORIGIN, ORIGINALS
+from kuzushiji_tf.datasets.own.array_folders import ABOUT, IMAGES, INDEX, LABELS, ORIGIN, ORIGINALS
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.runtime import versions_of

@@ -106,11 +106,11 @@ def _codh(
 
 _KKANJI_FILES = ("kkanji:find_source", "kkanji:download")
 _ENTRIES = {
-    "kana": _drawn("kana:load_hiragana", "hiragana drawn from KanjiVG strokes", 71),
-    "katakana": _drawn("kana:load_katakana", "katakana drawn from KanjiVG strokes", 71),
-    "hiragana+katakana": _drawn("kana:load_both", "both, drawn from KanjiVG strokes", 142),
-    "touch-kana": _drawn("touch:load_touch_kana", "both, and scribbles that are no character", 143),
-    "touch-joyo": _drawn("touch:load_touch_joyo", "kana, the joyo kanji, and scribbles that are no character", 2279),
+    "kana": _drawn("drawn.kana:load_hiragana", "hiragana drawn from KanjiVG strokes", 71),
+    "katakana": _drawn("drawn.kana:load_katakana", "katakana drawn from KanjiVG strokes", 71),
+    "hiragana+katakana": _drawn("drawn.kana:load_both", "both, drawn from KanjiVG strokes", 142),
+    "touch-kana": _drawn("drawn.touch:load_touch_kana", "both, and scribbles that are no character", 143),
+    "touch-joyo": _drawn("drawn.touch:load_touch_joyo", "kana, the joyo kanji, and scribbles that are no character", 2279),
     "kmnist": _codh(
         "kmnist:load_kmnist",
         "Kuzushiji-MNIST: one cursive hiragana of each of ten rows",
@@ -241,7 +241,7 @@ def _load_classes(name: str, split: str, options: LoadOptions) -> CharacterDatas
 
 def _load(name: str, split: str, options: LoadOptions) -> CharacterDataset:
     if is_folder(name):
-        return resolve("folders:load_folder")(Path(name), split, options)
+        return resolve("own.class_folders:load_folder")(Path(name), split, options)
     parts = parts_of(name)
     if len(parts) > 1:
         return resolve("combined:load_combined")(parts, split, options)

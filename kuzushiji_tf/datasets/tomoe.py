@@ -15,7 +15,7 @@ import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.kana import IMAGE_SIZE
+from kuzushiji_tf.datasets.drawn.kana import IMAGE_SIZE
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.ink.normalization import draw_ink

@@ -40,7 +40,7 @@ def test_train_evaluate_export_predict_with_defaults(tmp_path):
 def draw_hiragana(character, path):
     from PIL import Image
 
-    from kuzushiji_tf.datasets.kana import draw_characters
+    from kuzushiji_tf.datasets.drawn.kana import draw_characters
 
     ink = draw_characters([character], 1, seed=99, split="test", image_size=64)[0]
     page = np.full((200, 300), 230, np.uint8)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kuzushiji_tf.datasets.drawn.kana import draw_characters
 from kuzushiji_tf.datasets.etl import files as etl_files
 from kuzushiji_tf.datasets.etl import loaders
 from kuzushiji_tf.datasets.etl.sets import SETS, read_batches
-from kuzushiji_tf.datasets.kana import draw_characters
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from tests import etl_records

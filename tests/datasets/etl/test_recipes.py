@@ -8,7 +8,7 @@ import pytest
 
 from kuzushiji_tf.config import Architecture, load_recipe
 from kuzushiji_tf.datasets import load_dataset
-from kuzushiji_tf.datasets.kana import draw_characters
+from kuzushiji_tf.datasets.drawn.kana import draw_characters
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.evaluation.scoring import evaluate
 from kuzushiji_tf.recognition.predictors import load_predictor

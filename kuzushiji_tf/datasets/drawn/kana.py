@@ -15,7 +15,7 @@ import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.handwriting import Form, Variation, draw_handwriting
+from kuzushiji_tf.datasets.drawn.handwriting import Form, Variation, draw_handwriting
 from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, load_kaisho, load_strokes, path_to_stroke
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.ink.strokes import Strokes

@@ -12,9 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from kuzushiji_tf.characters.labels import Labels, from_code_point
-from kuzushiji_tf.datasets.array_folders import is_array_folder, read_array_folder, read_licence
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
+from kuzushiji_tf.datasets.own.array_folders import is_array_folder, read_array_folder, read_licence
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError

@@ -8,9 +8,9 @@ import numpy as np
 
 from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.kana import ABOUT, HIRAGANA, KATAKANA, TEST_PER_CLASS, draw_characters, forms_of
+from kuzushiji_tf.datasets.drawn.kana import ABOUT, HIRAGANA, KATAKANA, TEST_PER_CLASS, draw_characters, forms_of
+from kuzushiji_tf.datasets.drawn.scribbles import draw_scribbles
 from kuzushiji_tf.datasets.registry import LoadOptions
-from kuzushiji_tf.datasets.scribbles import draw_scribbles
 from kuzushiji_tf.datasets.subsets import joyo_kanji
 
 IMAGE_SIZE = 64

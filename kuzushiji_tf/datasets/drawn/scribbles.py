@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kuzushiji_tf.datasets.handwriting import Variation
+from kuzushiji_tf.datasets.drawn.handwriting import Variation
 from kuzushiji_tf.ink.normalization import draw_segments
 from kuzushiji_tf.ink.strokes import Strokes, to_segments
 

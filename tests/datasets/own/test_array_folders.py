@@ -12,9 +12,9 @@ import pytest
 from kuzushiji_tf.batches.materializing import materialize
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import decoded, load_dataset
-from kuzushiji_tf.datasets.array_folders import read_array_folder, verify_array_folder
 from kuzushiji_tf.datasets.core import content_keys
-from kuzushiji_tf.datasets.folders import load_folder
+from kuzushiji_tf.datasets.own.array_folders import read_array_folder, verify_array_folder
+from kuzushiji_tf.datasets.own.class_folders import load_folder
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
@@ -92,7 +92,7 @@ def test_a_foreign_folder_is_split_by_content(foreign):
 def test_the_split_is_found_once_and_anew_when_the_arrays_change(foreign, monkeypatch):
     first = load_folder(foreign, "test", LoadOptions())
     with monkeypatch.context() as patch:
-        patch.setattr("kuzushiji_tf.datasets.array_folders.content_keys", None)
+        patch.setattr("kuzushiji_tf.datasets.own.array_folders.content_keys", None)
         np.testing.assert_array_equal(load_folder(foreign, "test", LoadOptions()).images, first.images)
     np.save(foreign / "images.npy", np.load(foreign / "images.npy")[:, ::-1, :8])
     assert load_folder(foreign, "test", LoadOptions()).image_size == (16, 8)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kuzushiji_tf.datasets.kana import draw_characters
+from kuzushiji_tf.datasets.drawn.kana import draw_characters
+from kuzushiji_tf.datasets.drawn.scribbles import draw_scribbles
 from kuzushiji_tf.datasets.kanjivg import load_strokes
-from kuzushiji_tf.datasets.scribbles import draw_scribbles
 
 CHARACTERS = list(load_strokes("永字八法").values())
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from kuzushiji_tf.datasets import decoded, load_dataset
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
-from kuzushiji_tf.datasets.folders import load_folder
+from kuzushiji_tf.datasets.own.class_folders import load_folder
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.ink.normalization import fit_image
@@ -85,7 +85,7 @@ def test_a_picture_becomes_what_the_recogniser_makes_of_it(own):
 def test_images_are_decoded_once_and_then_mapped(own, cache, monkeypatch):
     first, _ = both(own)
     assert isinstance(first.images, np.memmap) and not first.images.flags.writeable
-    monkeypatch.setattr("kuzushiji_tf.datasets.folders.read_ink", None)
+    monkeypatch.setattr("kuzushiji_tf.datasets.own.class_folders.read_ink", None)
     again, _ = both(own)
     np.testing.assert_array_equal(again.images, first.images)
     assert len(list((cache / "decoded").glob("folder-*[!k]"))) == 1

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kuzushiji_tf.datasets import kana, load_dataset
+from kuzushiji_tf.datasets import load_dataset
+from kuzushiji_tf.datasets.drawn import kana
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.ink.strokes import normalize

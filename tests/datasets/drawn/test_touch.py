@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf.characters.labels import UNKNOWN
-from kuzushiji_tf.datasets import kana, load_dataset, touch
+from kuzushiji_tf.datasets import load_dataset
+from kuzushiji_tf.datasets.drawn import kana, touch
 from kuzushiji_tf.datasets.registry import LoadOptions
 
 SMALL = LoadOptions(per_class=2, seed=3, image_size=32)

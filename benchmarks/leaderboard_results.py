@@ -21,6 +21,7 @@ COLUMNS = (
     "published",
 )
 TABLE, PAGE, PICTURE = "results.csv", "results.md", "accuracy-against-size.png"
+MARK = "<!-- Written by benchmarks/leaderboard.py from here on; what stands above is kept. -->"
 _WHOLE = ("parameters", "macs", "epochs", "int8_bytes")
 
 
@@ -112,13 +113,15 @@ def merge(path: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def write_results(folder: Path, rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe]) -> None:
-    """Write the table, the page and the picture."""
+    """Write the table, the page and the picture; what people wrote above the page's mark is kept."""
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / TABLE, table.getvalue())
-    write_text(folder / PAGE, page(rows, recipes))
+    text = (folder / PAGE).read_text(encoding="utf-8") if (folder / PAGE).exists() else ""
+    above = text.partition(MARK)[0] if MARK in text else "# Results\n\n"
+    write_text(folder / PAGE, above + page(rows, recipes))
     points = [(row["dataset"], row["recipe"], int(row["parameters"]), float(row["accuracy"])) for row in rows]
     with atomic_path(folder / PICTURE) as temporary:
         figures.save(reports.accuracy_against_size(points), temporary)
@@ -126,9 +129,9 @@ def write_results(folder: Path, rows: list[dict[str, str]], recipes: dict[str, R
 
 def page(rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe]) -> str:
     """Return the table for people: a section a data set, the best row first."""
-    parts = [f"    python benchmarks/leaderboard.py recipes/NAME.toml\n\n# Results\n\n{_EXPLANATION}\n![]({PICTURE})\n"]
+    parts = [f"{MARK}\n\n## Leaderboard\n\n{_EXPLANATION}\n![Accuracy against size]({PICTURE})\n"]
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
-        parts.append(f"\n## {dataset}\n\n| {' | '.join(_SHOWN)} |\n|{'---|' * len(_SHOWN)}\n")
+        parts.append(f"\n### {dataset}\n\n| {' | '.join(_SHOWN)} |\n|{'---|' * len(_SHOWN)}\n")
         for row in rows:
             if row["dataset"] == dataset:
                 cells = [show(row[name]) if row[name] else "" for name, show in _SHOWN.values()]
@@ -139,7 +142,7 @@ def page(rows: list[dict[str, str]], recipes: dict[str, Recipe | EnsembleRecipe]
         for name, row in ((recipe.name, recipe.leaderboard) for recipe in named)
         if row.source
     ]
-    return "".join([*parts, "\n## Where the published figures come from\n\n" if sources else "", *sources])
+    return "".join([*parts, "\n### Where the published figures come from\n\n" if sources else "", *sources])
 
 
 def percent(value: str) -> str:
@@ -152,12 +155,12 @@ def _count(value: str) -> str:
 
 
 _EXPLANATION = """\
-Each row is made by the command above with the recipe of that name, in `recipes/` or `recipes/ensembles/`; of several
-seeds it is the median. Accuracies are those of the weights of the last epoch on the test split, which chose nothing;
-*int8* is the exported file of int8 weights (and activations, unless those were beyond the file's bound), run through
-LiteRT over the same images, and its size; *ms* is the float32 file's median time for one image on one thread of the
-machine that exported it; *minutes* are those of the training steps, on the device named, of all members for an
-ensemble. `results.csv` has the figures with more digits.
+Each row is made by `python benchmarks/leaderboard.py recipes/NAME.toml` with the recipe of that name, in `recipes/` or
+`recipes/ensembles/`; where there are several seeds it is the median. Accuracies are those of the last epoch's weights
+on the test split, which chose nothing; *int8* is the exported file of int8 weights (and activations, unless those were
+beyond the file's bound), run through LiteRT over the same images, and its size; *ms* is the float32 file's median time
+for one image on one thread of the machine that exported it; *minutes* are those of the training steps, on the device
+named, of all members for an ensemble. `results.csv` has the figures with more digits.
 """
 _SHOWN = {
     "recipe": ("recipe", str),

@@ -86,17 +86,27 @@ def test_rows_of_other_recipes_stay_and_those_asked_for_are_replaced(tmp_path):
     assert [(row["recipe"], row["accuracy"]) for row in rows] == [("second", "0.4"), ("kmnist", "0.8")]
 
 
+def test_what_people_wrote_above_the_table_stays(tmp_path):
+    page = tmp_path / "results.md"
+    write_results(tmp_path, make_rows([run(1, 0.5)], [RECIPE]), {})
+    page.write_text(page.read_text(encoding="utf-8").replace("# Results\n", "# Results\n\nWritten by hand.\n", 1))
+    write_results(tmp_path, make_rows([run(1, 0.75)], [RECIPE]), {})
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# Results\n\nWritten by hand.\n")
+    assert "75.00%" in text and "50.00%" not in text and text.count("## Leaderboard") == 1
+
+
 def test_a_table_of_other_columns_is_refused(tmp_path):
     (tmp_path / "results.csv").write_text("recipe,accuracy\nmine,0.9\n")
     with pytest.raises(UserError, match="other columns"):
         merge(tmp_path / "results.csv", [])
 
 
-def test_the_page_begins_with_the_command_and_has_every_row_and_source(tmp_path):
+def test_the_page_names_the_command_and_has_every_row_and_source(tmp_path):
     rows = make_rows([run(1, 0.98765, macs=31e6), run(1, 0.5, replace(CONFIG, dataset="k49"))], [RECIPE])
     write_results(tmp_path, rows, {"kmnist": RECIPE})
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert text.splitlines()[0] == "    python benchmarks/leaderboard.py recipes/NAME.toml"
+    assert text.startswith("# Results\n") and "python benchmarks/leaderboard.py recipes/NAME.toml" in text
     for words in ("## kmnist", "## k49", "| 98.77% |", "| 31.0 |", "| 99.18% |", "somebody's README"):
         assert words in text
     cells = {line.count("|") for line in text.splitlines() if line.startswith("|")}

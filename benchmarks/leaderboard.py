@@ -5,7 +5,7 @@
     python benchmarks/leaderboard.py --collect runs/kmnist runs/kkanji
 
 Each recipe and seed is trained in `runs/leaderboard/<recipe>-seed<k>`: an unfinished run is resumed, a finished one is
-left alone, and one given by --collect that has the recipe's knobs and the seed stands in its place. An ensemble's
+left alone, and one given by --collect that has the recipe's settings and the seed stands in its place. An ensemble's
 members are trained as for their own rows and joined in `runs/leaderboard/<ensemble>` (with --seeds one of each seed, in
 `<ensemble>-seed<k>`), again where a member has changed. Runs that differ in nothing but the seed are one row: the
 median of their figures, those of the weights of the last epoch. What stands there already is used: the evaluation and
@@ -32,9 +32,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from leaderboard_recipes import EnsembleRecipe, Training, read_recipes
 from leaderboard_results import PAGE, TABLE, Measured, make_rows, merge, percent, write_results
 
+from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.config import TrainingConfig, config_from_dict
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,13 +58,13 @@ def trained(training: Training, runs: Path, data_dir: Path | None) -> WorkDirect
     Training is a process of its own, so that each run begins with all of the machine's memory.
 
     Raises:
-        UserError: its folder holds a run of other knobs, or the training failed.
+        UserError: its folder holds a run with other settings, or the training failed.
     """
     workdir, recipe = WorkDirectory(runs / training.name), training.recipe.path
     arguments = ["--recipe", str(recipe), "--seed", str(training.seed)]
     if workdir.config_file.exists():
         if workdir.config != training.config:
-            raise UserError(f"{workdir.path} holds a run of other knobs than {recipe}'s: move it away.")
+            raise UserError(f"{workdir.path} holds a run with other settings than {recipe}'s: move it away.")
         if "result" in workdir.description:
             return workdir
         arguments = ["--resume"] if workdir.checkpoint.exists() else [*arguments, "--overwrite"]
@@ -79,8 +79,8 @@ def trained(training: Training, runs: Path, data_dir: Path | None) -> WorkDirect
     return workdir
 
 
-def finished_by_knobs(paths: Iterable[Path]) -> dict[TrainingConfig, WorkDirectory]:
-    """Return the finished runs among some folders, by their knobs and seed."""
+def finished_by_settings(paths: Iterable[Path]) -> dict[TrainingConfig, WorkDirectory]:
+    """Return the finished runs among some folders, by their settings and seed."""
     found = {}
     for workdir in map(WorkDirectory, paths):
         with suppress(UserError):  # what is wrong with it is said when it is measured
@@ -94,7 +94,7 @@ def finished_trainings(trainings: Iterable[Training], flags: Flags, failed: list
 
     A training that fails is not among them, and leaves a sentence in `failed`.
     """
-    collected, finished = finished_by_knobs(flags.collect), {}
+    collected, finished = finished_by_settings(flags.collect), {}
     for training in dict.fromkeys(trainings):
         with _noting(failed):
             finished[training] = collected.get(training.config) or trained(training, flags.runs, flags.data_dir)
@@ -187,7 +187,8 @@ def _figures_of_graph(workdir: WorkDirectory, data_dir: Path | None) -> dict[str
     """Return the operations of a run's network and the figures of its exported files."""
     from kuzushiji_tf.exporting.folders import export_run
     from kuzushiji_tf.models.complexity import multiply_accumulates
-    from kuzushiji_tf.recognition.predictors import CARD, EXPORTED_FILES, load_keras, read_card
+    from kuzushiji_tf.models.loading import load_keras
+    from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, read_card
 
     figures = {"macs": multiply_accumulates(load_keras(workdir.final))}
     card = read_card(workdir.export) if (workdir.export / CARD).exists() else None

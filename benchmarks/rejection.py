@@ -21,13 +21,13 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from kuzushiji_tf.characters.labels import UNKNOWN
-from kuzushiji_tf.datasets.kana import forms_of
+from kuzushiji_tf.datasets.drawn.kana import forms_of
+from kuzushiji_tf.datasets.drawn.scribbles import draw_scribbles
 from kuzushiji_tf.datasets.registry import LoadOptions, load_dataset
-from kuzushiji_tf.datasets.scribbles import draw_scribbles
 from kuzushiji_tf.evaluation.scoring import match_classes
 from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.recognition.predictors import load_predictor
-from kuzushiji_tf.recognition.recognizer import Repertoire
+from kuzushiji_tf.recognition.readings import Repertoire
 
 SCRIBBLE_SEED = 987_654_321  # far from those of training and testing
 FONTS = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono")

@@ -15,6 +15,13 @@ class MissingFileError(UserError, FileNotFoundError):
         return str(self.args[0])
 
 
+class MissingExtraError(UserError, ImportError):
+    """What was asked for needs packages of an extra that is not installed."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 def reason_of(error: BaseException) -> str:
     """Return what an error of a library says, on one line; its kind where it says nothing."""
     return " ".join(str(error).split())[:200] or type(error).__name__

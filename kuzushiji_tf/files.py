@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: write beside the target, flush, then replace."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -88,6 +89,17 @@ def write_text(target: str | Path, text: str) -> None:
 def write_json(target: str | Path, value: Any, indent: int = 2) -> None:
     """Write a value as indented JSON, Japanese characters as they are, atomically."""
     write_text(target, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+
+
+def content_sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file, or of a folder's files in the order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            if path.is_dir():
+                digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _umask() -> int:

@@ -15,7 +15,7 @@ from kuzushiji_tf.config import Architecture
 from kuzushiji_tf.exporting.conversion import write_float32
 from kuzushiji_tf.files import atomic_path, write_json
 from kuzushiji_tf.models import build_model
-from kuzushiji_tf.recognition.predictors import with_probabilities
+from kuzushiji_tf.models.loading import with_probabilities
 
 GOLDEN = Path(__file__).parent / "golden"
 CLASSES = 4

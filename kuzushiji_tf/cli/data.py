@@ -235,7 +235,7 @@ def _splits(name: str) -> tuple[str, ...]:
 
 def _materialize(flags: MaterializeFlags) -> None:
     from kuzushiji_tf.batches.materializing import materialize
-    from kuzushiji_tf.runtime import start_tensorflow
+    from kuzushiji_tf.batches.startup import start_tensorflow
 
     dataset = load_dataset(flags.name, flags.split, _options(flags, flags.classes, flags.image_size))
     if flags.balance > 0 or flags.format == "tfrecord":
@@ -253,7 +253,7 @@ def _materialize(flags: MaterializeFlags) -> None:
 
 
 def _verify(flags: VerifyFlags) -> None:
-    from kuzushiji_tf.datasets.array_folders import verify_array_folder
+    from kuzushiji_tf.datasets.own.array_folders import verify_array_folder
 
     found = verify_array_folder(flags.folder)
     empty = f", {found['empty_classes']:,} of them without images" if found["empty_classes"] else ""

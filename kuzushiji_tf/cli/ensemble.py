@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from kuzushiji_tf.runtime import start_tensorflow
+from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory
 
 

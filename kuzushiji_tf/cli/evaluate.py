@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import tyro
 
+from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.characters.scripts import KINDS
 from kuzushiji_tf.config import SMALLEST_SIZE, TrainingConfig, config_from_dict
 from kuzushiji_tf.datasets.registry import LoadOptions, ink_of, load_dataset
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.recognition.predictors import CARD, Predictor, load_predictor, read_card
-from kuzushiji_tf.runtime import start_tensorflow
+from kuzushiji_tf.recognition.cards import CARD, read_card
+from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
 
 REAL_PEN = "tomoe"

@@ -13,7 +13,8 @@ from kuzushiji_tf.files import read_text
 from kuzushiji_tf.workdirs import all_runs
 
 if TYPE_CHECKING:
-    from kuzushiji_tf.recognition.recognizer import Reading, Recognizer
+    from kuzushiji_tf.recognition.readings import Reading
+    from kuzushiji_tf.recognition.recognizer import Recognizer
 
 SHIPPED_MODEL = Path(__file__).parents[2] / "saved_models" / "kana"
 

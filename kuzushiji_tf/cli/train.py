@@ -4,9 +4,9 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.config import TrainingConfig, load_recipe
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path
 
 

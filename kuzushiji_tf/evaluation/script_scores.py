@@ -7,7 +7,7 @@ import numpy as np
 from kuzushiji_tf.characters.scripts import KINDS, SCRIPTS
 from kuzushiji_tf.evaluation.metrics import TOP_K
 from kuzushiji_tf.recognition.predictors import Predictor
-from kuzushiji_tf.recognition.recognizer import Repertoire
+from kuzushiji_tf.recognition.readings import Repertoire
 
 
 class ScriptScores:

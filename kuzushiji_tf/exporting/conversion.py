@@ -18,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.ink.normalization import GRAY_WEIGHTS, fit_image
-from kuzushiji_tf.recognition.predictors import PROBABILITIES
+from kuzushiji_tf.models.loading import PROBABILITIES
 from kuzushiji_tf.runtime import native_notes_hidden
 
 

@@ -18,15 +18,10 @@ from kuzushiji_tf.exporting import conversion
 from kuzushiji_tf.exporting.model_card import EvaluationSet, describe_file, describe_run, make_card
 from kuzushiji_tf.exporting.verification import DYNAMIC_FILE, BeyondBoundError, measure_files
 from kuzushiji_tf.files import atomic_folder, write_json
-from kuzushiji_tf.recognition import embedded_card
-from kuzushiji_tf.recognition.embedded_card import CARD, LABELS
-from kuzushiji_tf.recognition.predictors import (
-    EXPORTED_FILES,
-    load_keras,
-    load_predictor,
-    read_card,
-    with_probabilities,
-)
+from kuzushiji_tf.models.loading import load_keras, with_probabilities
+from kuzushiji_tf.recognition import cards
+from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, LABELS, read_card
+from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.workdirs import WorkDirectory
 
 REPRESENTATIVE_IMAGES = 300
@@ -224,7 +219,7 @@ def _write_int8_weights(model: keras.Model, folder: Path) -> dict[str, Any]:
 def _embed(folder: Path, labels: Labels, card: dict[str, Any]) -> None:
     """Put labels and card into each `.tflite` file, then say in the card how large each became, and its hash."""
     for path in folder.glob("*.tflite"):
-        embedded_card.append(path, labels, card)
+        cards.embed(path, labels, card)
         card["files"][path.name] |= describe_file(path)
 
 

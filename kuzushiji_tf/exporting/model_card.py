@@ -10,8 +10,8 @@ from typing import Any
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.datasets.registry import ink_of
-from kuzushiji_tf.recognition.embedded_card import LABELS
-from kuzushiji_tf.recognition.predictors import content_sha256
+from kuzushiji_tf.files import content_sha256
+from kuzushiji_tf.recognition.cards import LABELS
 from kuzushiji_tf.runtime import versions_of
 from kuzushiji_tf.workdirs import WorkDirectory
 

@@ -14,8 +14,9 @@ import tensorflow as tf
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.exporting.model_card import EvaluationSet, describe_file
 from kuzushiji_tf.ink.normalization import fit_image
+from kuzushiji_tf.recognition.cards import EXPORTED_FILES
 from kuzushiji_tf.recognition.litert import LiteRTModel
-from kuzushiji_tf.recognition.predictors import BATCH_SIZE, EXPORTED_FILES, load_predictor
+from kuzushiji_tf.recognition.predictors import BATCH_SIZE, load_predictor
 
 DYNAMIC_FILE = "model-dynamic.tflite"
 LATENCY_RUNS = 100

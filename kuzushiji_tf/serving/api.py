@@ -159,7 +159,7 @@ def create_app(
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         service.executor.shutdown()
 
@@ -172,7 +172,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.include_router(_api(service), dependencies=[Depends(require_key(api_key))])
-    app.include_router(_open_routes(app, service))
+    app.include_router(_open_routes(app))
     app.add_middleware(AddHeaders)
     if cors_origins:
         app.add_middleware(
@@ -189,8 +189,10 @@ def create_app(
 
 
 def _api(service: Service) -> APIRouter:
-    errors = {status: {"model": schemas.Error, "description": text} for status, text in ERRORS.items()}
-    of_models = {status: errors[status] for status in (401, 404, 422)}
+    errors: dict[int | str, dict[str, Any]] = {
+        status: {"model": schemas.Error, "description": text} for status, text in ERRORS.items()
+    }
+    of_models: dict[int | str, dict[str, Any]] = {status: errors[status] for status in (401, 404, 422)}
     api = APIRouter()
 
     @api.post("/v1/recognize", responses=errors, openapi_extra=_RECOGNIZE)
@@ -227,7 +229,7 @@ def _api(service: Service) -> APIRouter:
     return api
 
 
-def _open_routes(app: FastAPI, service: Service) -> APIRouter:
+def _open_routes(app: FastAPI) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/healthz")
@@ -246,19 +248,19 @@ def _answer_errors(app: FastAPI) -> None:
     """Let every error be one JSON object with one sentence, whoever raised it."""
 
     @app.exception_handler(StarletteHTTPException)
-    async def on_http(request: Request, error: StarletteHTTPException) -> JSONResponse:
+    async def on_http(_: Request, error: StarletteHTTPException) -> JSONResponse:
         is_ours = isinstance(error, HTTPException)
         text = error.detail if is_ours else _PLAIN.get(error.status_code, f"{str(error.detail).rstrip('.')}.")
         return JSONResponse({"error": text}, error.status_code, error.headers)
 
     @app.exception_handler(UserError)
-    async def on_user_error(request: Request, error: UserError) -> JSONResponse:
+    async def on_user_error(_: Request, error: UserError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, 422)
 
     @app.exception_handler(ClientDisconnect)
-    async def on_disconnect(request: Request, error: ClientDisconnect) -> JSONResponse:
+    async def on_disconnect(_: Request, __: ClientDisconnect) -> JSONResponse:
         return JSONResponse({"error": "The connection ended before the body did."}, 400)
 
     @app.exception_handler(Exception)
-    async def on_anything(request: Request, error: Exception) -> JSONResponse:
+    async def on_anything(_: Request, __: Exception) -> JSONResponse:
         return JSONResponse({"error": "Something went wrong in the server; its log says what."}, 500)

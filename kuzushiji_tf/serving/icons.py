@@ -17,7 +17,7 @@ OVERSAMPLING = 4
 def draw_icon(source: Path, size: int, maskable: bool = False) -> Image.Image:
     """Return the icon of `icon.svg`, RGBA `size` x `size`; `maskable` fills the whole square."""
     root = ElementTree.parse(source).getroot()
-    square, mark = root.find(f"{SVG}rect"), root.find(f"{SVG}path")
+    (square,), (mark,) = root.iter(f"{SVG}rect"), root.iter(f"{SVG}path")
     side = float(square.attrib["width"])
     curve = SvgPath(mark.attrib["d"])
     points = np.array([curve.point(at) for at in np.linspace(0, 1, 200)], np.float32) / side

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from fastapi import HTTPException, Request
 from PIL import Image
+from starlette.types import Message
 
 T = TypeVar("T")
 IMAGE_FORMATS = ("PNG", "JPEG")
@@ -71,7 +72,7 @@ def bounded(request: Request, most: int) -> Request:
         raise too_long
     received = 0
 
-    async def receive() -> dict:
+    async def receive() -> Message:
         nonlocal received
         message = await request.receive()
         received += len(message.get("body", b""))
@@ -105,7 +106,7 @@ def open_image(content: bytes, limits: Limits) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=IMAGE_FORMATS)
     except Image.DecompressionBombError:
         raise _too_large(limits) from None
-    except Exception:  # Pillow's readers raise whatever a damaged file leads them to
+    except Exception:  # noqa: BLE001  Pillow's readers raise whatever a damaged file leads them to
         raise HTTPException(422, "The image is not a PNG or JPEG file that can be read; save it again.") from None
     if max(image.size) > limits.image_side or image.width * image.height > limits.image_pixels:
         raise _too_large(limits)

@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import HTTPException
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.recognition.embedded_card import CARD, LABELS
-from kuzushiji_tf.recognition.predictors import read_card
-from kuzushiji_tf.recognition.recognizer import Recognizer, Repertoire
+from kuzushiji_tf.recognition.cards import CARD, LABELS, read_card
+from kuzushiji_tf.recognition.readings import Repertoire
+from kuzushiji_tf.recognition.recognizer import Recognizer
 from kuzushiji_tf.serving.site import MODEL_FILE, describe_model, find_models, preference
 
 # What is handed out of an exported folder.
@@ -60,29 +60,27 @@ class ServedModel:
 
 
 def load_models(folder: Path, copies: int) -> dict[str, ServedModel]:
-    """Load every exported folder inside a folder, by its name; the int8 file of each is what reads.
+    """Load every exported folder inside a folder, by its name, in the order of `site.preference`.
+
+    The int8 file of each is what reads.
 
     Raises:
         MissingFileError: nothing exported in it, or an exported folder without an int8 file.
         UserError: a recognizer is damaged.
     """
-    models = {}
+    models = []
     for path in find_models(folder):
         recognizers = [Recognizer(path, file="int8") for _ in range(copies)]
         first = recognizers[0]
-        models[path.name] = ServedModel(path.name, path, read_card(path), first.predictor.labels, first.repertoire)
+        models.append(ServedModel(path.name, path, read_card(path), first.predictor.labels, first.repertoire))
         for recognizer in recognizers:
-            models[path.name].idle.put(recognizer)
-    return models
+            models[-1].idle.put(recognizer)
+    return {model.name: model for model in sorted(models, key=lambda model: preference(model.describe()))}
 
 
 def choose_default(models: dict[str, ServedModel]) -> str:
-    """Return the recognizer for pen strokes with the most classes; without one for strokes, the one with the most."""
-
-    def key(name: str) -> tuple[bool, int, str]:
-        return preference(models[name].card["input"]["normalization"], len(models[name].labels), name)
-
-    return min(models, key=key)
+    """Return the recognizer that is used unless a request names one: the first of `load_models`."""
+    return next(iter(models))
 
 
 def find_model(models: dict[str, ServedModel], name: str | None) -> ServedModel:

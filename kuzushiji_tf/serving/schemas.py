@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AllowInfNan, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from kuzushiji_tf.ink.strokes import MOST_POINTS, MOST_STROKES
-from kuzushiji_tf.recognition.recognizer import Polarity, Script
+from kuzushiji_tf.recognition.readings import Script
+from kuzushiji_tf.recognition.recognizer import Polarity
 
 MOST_CANDIDATES = 50
 

@@ -12,9 +12,9 @@ import numpy as np
 from kuzushiji_tf.characters.scripts import SCRIPTS, in_script
 from kuzushiji_tf.errors import MissingFileError
 from kuzushiji_tf.files import atomic_folder, write_json
-from kuzushiji_tf.recognition.embedded_card import CARD, LABELS
-from kuzushiji_tf.recognition.predictors import EXPORTED_FILES, load_predictor, read_card
-from kuzushiji_tf.recognition.recognizer import Repertoire
+from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, LABELS, read_card
+from kuzushiji_tf.recognition.predictors import load_predictor
+from kuzushiji_tf.recognition.readings import Repertoire
 from kuzushiji_tf.serving.guides import stroke_guides
 from kuzushiji_tf.serving.icons import draw_icon
 
@@ -53,8 +53,7 @@ def build_site(target: Path, models: Path) -> list[dict[str, Any]]:
         (folder / "icons").mkdir()
         for name, (size, maskable) in ICONS.items():
             draw_icon(WEB / "icon.svg", size, maskable).save(folder / "icons" / name, optimize=True)
-        index = [_add_model(source, folder / "models" / source.name) for source in folders]
-        index.sort(key=lambda entry: preference(entry["normalization"], entry["classes"], entry["name"]))
+        index = sorted((_add_model(source, folder / "models" / source.name) for source in folders), key=preference)
         write_json(folder / "models" / "index.json", index)
         _fill_service_worker(folder)
         _compress(folder)
@@ -79,9 +78,12 @@ def find_models(models: Path) -> list[Path]:
     return folders
 
 
-def preference(normalization: str, classes: int, name: str) -> tuple[bool, int, str]:
-    """Return a sort key: recognizers of pen strokes come first, of these the one with the most classes."""
-    return normalization != "ink-box", -classes, name
+def preference(entry: dict[str, Any]) -> tuple[bool, int, str]:
+    """Return a sort key of `describe_model`'s lines: the first recognizer is the one that is used unless one is chosen.
+
+    Those of pen strokes come first, of these the one with the most characters.
+    """
+    return entry["normalization"] != "ink-box", -entry["classes"], entry["name"]
 
 
 def describe_model(folder: Path, repertoire: Repertoire) -> dict[str, Any]:

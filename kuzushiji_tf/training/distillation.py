@@ -6,8 +6,10 @@ import keras
 
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.recognition.embedded_card import CARD
-from kuzushiji_tf.recognition.predictors import content_sha256, load_keras, load_predictor, with_probabilities
+from kuzushiji_tf.files import content_sha256
+from kuzushiji_tf.models.loading import load_keras, with_probabilities
+from kuzushiji_tf.recognition.cards import CARD
+from kuzushiji_tf.recognition.predictors import load_predictor
 
 
 def find_teacher(path: str, dataset: CharacterDataset) -> Path:

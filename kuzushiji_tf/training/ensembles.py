@@ -14,15 +14,9 @@ from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation.metrics import SMALLEST_PROBABILITY
 from kuzushiji_tf.exporting.model_card import describe_run
-from kuzushiji_tf.files import atomic_path, write_json
-from kuzushiji_tf.recognition.predictors import (
-    PROBABILITIES,
-    Predictor,
-    content_sha256,
-    load_keras,
-    load_predictor,
-    with_probabilities,
-)
+from kuzushiji_tf.files import atomic_path, content_sha256, write_json
+from kuzushiji_tf.models.loading import PROBABILITIES, load_keras, with_probabilities
+from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
 from kuzushiji_tf.workdirs import WorkDirectory, claimed
 
 MODEL = "ensemble"

@@ -213,7 +213,7 @@ def test_the_flags_of_materialize_reach_it(toy, monkeypatch, capsys):
         return folder
 
     monkeypatch.setattr(materializing, "materialize", materialize)
-    monkeypatch.setattr("kuzushiji_tf.runtime.start_tensorflow", lambda: None)
+    monkeypatch.setattr("kuzushiji_tf.batches.startup.start_tensorflow", lambda: None)
     flags = ["--balance", "9", "--out", "made", "--seed", "4", "--format", "tfrecord", "--overwrite", "--skip-damaged"]
     assert main(["data", "materialize", "kmnist", *flags]) == 0
     assert calls == [("kmnist", "train", Path("made"), 9, 4, {"format": "tfrecord", "overwrite": True})]

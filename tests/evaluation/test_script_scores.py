@@ -6,7 +6,7 @@ from kuzushiji_tf.characters.scripts import in_script, look_alike
 from kuzushiji_tf.evaluation.metrics import TOP_K
 from kuzushiji_tf.evaluation.script_scores import ScriptScores
 from kuzushiji_tf.recognition.predictors import Predictor
-from kuzushiji_tf.recognition.recognizer import Repertoire
+from kuzushiji_tf.recognition.readings import Repertoire
 
 
 def _predictor(tmp_path, characters):

@@ -17,8 +17,9 @@ from kuzushiji_tf.exporting import conversion, verification
 from kuzushiji_tf.exporting.folders import check_output, choose_representative, export_model, export_run
 from kuzushiji_tf.exporting.model_card import EvaluationSet
 from kuzushiji_tf.ink.normalization import fit_image
+from kuzushiji_tf.models.loading import with_probabilities
 from kuzushiji_tf.recognition.litert import LiteRTModel
-from kuzushiji_tf.recognition.predictors import load_predictor, with_probabilities
+from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.training.calibration import at_temperature
 from tests.making import random_dataset
 from tests.tiny import SIZE, tiny_model, trained, write_run

@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 
 from kuzushiji_tf.models import build_model
 from kuzushiji_tf.models.distilling import distillation_graph
-from kuzushiji_tf.recognition.predictors import with_probabilities
+from kuzushiji_tf.models.loading import with_probabilities
 
 SIZE = 12
 CROSSENTROPY = keras.losses.CategoricalCrossentropy(from_logits=True)

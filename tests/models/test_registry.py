@@ -150,8 +150,8 @@ def test_bfloat16_computes_nearly_the_same_and_leaves_the_policy_alone(name):
 @each_but_large
 def test_the_tflite_file_computes_what_keras_does_with_builtin_operators_only(name, tmp_path):
     from kuzushiji_tf.exporting.conversion import builtin_operators, write_float32
+    from kuzushiji_tf.models.loading import with_probabilities
     from kuzushiji_tf.recognition.litert import LiteRTModel
-    from kuzushiji_tf.recognition.predictors import with_probabilities
 
     model = with_probabilities(built(name, 16, 4))
     write_float32(model, tmp_path / "model.tflite")
@@ -162,8 +162,8 @@ def test_the_tflite_file_computes_what_keras_does_with_builtin_operators_only(na
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_file_of_an_earlier_version_still_loads_and_still_predicts(family):
+    from kuzushiji_tf.models.loading import with_probabilities
     from kuzushiji_tf.recognition.litert import LiteRTModel
-    from kuzushiji_tf.recognition.predictors import with_probabilities
 
     expected = json.loads((GOLDEN / "expected.json").read_text())[family]
     pixels, probabilities = golden_images(expected["size"]), expected["probabilities"]

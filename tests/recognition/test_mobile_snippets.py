@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.recognition import embedded_card
+from kuzushiji_tf.recognition import cards
 from tests.snippets import ROOT, code_block, code_blocks
 
 DOCUMENT = "docs/mobile.md"
@@ -39,7 +39,7 @@ def test_the_python_example_reads_the_card_inside_a_file(tmp_path):
     folder = tmp_path / "saved_models" / "kana"
     shutil.copytree(KANA, folder)
     card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    embedded_card.append(folder / "model-int8.tflite", Labels.read(folder / "labels.txt"), card)
+    cards.embed(folder / "model-int8.tflite", Labels.read(folder / "labels.txt"), card)
     assert _run(code_block(DOCUMENT, "python", "ZipFile"), tmp_path) == "71 [1, 32, 32, 1] CC BY-SA 3.0\n"
 
 

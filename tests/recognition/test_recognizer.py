@@ -17,8 +17,10 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.ink.normalization import draw_ink, draw_strokes
 from kuzushiji_tf.ink.strokes import PEN_WIDTH, as_strokes, resample
-from kuzushiji_tf.recognition.predictors import Predictor, read_card
-from kuzushiji_tf.recognition.recognizer import Candidate, Recognizer
+from kuzushiji_tf.recognition.cards import read_card
+from kuzushiji_tf.recognition.predictors import Predictor
+from kuzushiji_tf.recognition.readings import Candidate
+from kuzushiji_tf.recognition.recognizer import Recognizer
 from tests.making import png_claiming
 from tests.tiny import SIZE, trained, write_run
 

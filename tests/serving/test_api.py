@@ -339,7 +339,7 @@ def test_who_finds_no_place_is_told_when_to_try_again(models):
 
 
 def test_an_error_of_the_server_says_nothing_about_its_inside(models):
-    broken = replace(models["kana"], card={}, idle=SimpleQueue())
+    broken = replace(models["kana"], card=None, idle=SimpleQueue())
     broken.idle.put(None)
     with TestClient(create_app(Service({"kana": broken}, threads=1)), raise_server_exceptions=False) as client:
         for response in (client.get("/v1/models"), _ink(client)):

@@ -15,7 +15,7 @@ from PIL import Image
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.kanjivg import BOX, has_strokes, load_strokes, path_to_stroke
 from kuzushiji_tf.errors import MissingFileError
-from kuzushiji_tf.recognition.recognizer import Repertoire
+from kuzushiji_tf.recognition.readings import Repertoire
 from kuzushiji_tf.serving import site
 from kuzushiji_tf.serving.guides import shorten, stroke_guides
 from kuzushiji_tf.serving.icons import draw_icon

@@ -14,9 +14,9 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.exporting import conversion
 from kuzushiji_tf.exporting import folders as exporting
 from kuzushiji_tf.exporting.folders import export_run
-from kuzushiji_tf.files import write_json
+from kuzushiji_tf.files import content_sha256, write_json
 from kuzushiji_tf.recognition.litert import LiteRTModel
-from kuzushiji_tf.recognition.predictors import content_sha256, load_predictor
+from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.training import ensembles as ensemble
 from kuzushiji_tf.training.ensembles import build_ensemble, fit_weights, held_out_by_all, holds_ensemble_of, join_runs
 from kuzushiji_tf.workdirs import WorkDirectory

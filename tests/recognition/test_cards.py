@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.recognition import embedded_card
+from kuzushiji_tf.recognition import cards
 from kuzushiji_tf.recognition.predictors import load_predictor
 
 pytest_plugins = ["tests.exported"]
@@ -27,7 +27,7 @@ CARD = json.loads((SHIPPED / "model.json").read_text(encoding="utf-8"))
 def bare(tmp_path) -> Path:
     """A `.tflite` file alone in a folder, with nothing behind its model."""
     path = tmp_path / "downloaded.tflite"
-    path.write_bytes(embedded_card.model_bytes(SHIPPED / "model-int8.tflite"))
+    path.write_bytes(cards.model_bytes(SHIPPED / "model-int8.tflite"))
     return path
 
 
@@ -41,17 +41,17 @@ def _run(content: bytes, image: np.ndarray) -> np.ndarray:
 
 def test_the_models_own_bytes_stay_and_answer_as_before(bare):
     before = bare.read_bytes()
-    embedded_card.append(bare, LABELS, CARD)
+    cards.embed(bare, LABELS, CARD)
     after = bare.read_bytes()
     assert after.startswith(before)
     assert 0 < len(after) - len(before) < 10_000
     image = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 1)).astype(np.float32)
     assert np.array_equal(_run(after, image), _run(before, image))
-    assert embedded_card.model_bytes(bare) == before
+    assert cards.model_bytes(bare) == before
 
 
 def test_zipfile_alone_reads_both_and_nothing_is_compressed(bare):
-    embedded_card.append(bare, LABELS, CARD)
+    cards.embed(bare, LABELS, CARD)
     with zipfile.ZipFile(bare) as inside:
         assert inside.namelist() == ["labels.txt", "model.json"]
         assert {entry.compress_type for entry in inside.infolist()} == {zipfile.ZIP_STORED}
@@ -60,8 +60,8 @@ def test_zipfile_alone_reads_both_and_nothing_is_compressed(bare):
 
 
 def test_what_is_read_is_what_was_put_there_but_sizes_and_hashes(bare):
-    embedded_card.append(bare, LABELS, CARD)
-    labels, card = embedded_card.read(bare)
+    cards.embed(bare, LABELS, CARD)
+    labels, card = cards.find_embedded(bare)
     assert labels == LABELS
     assert {**card, "files": None} == {**CARD, "files": None}
     assert card["files"].keys() == CARD["files"].keys()
@@ -71,10 +71,10 @@ def test_what_is_read_is_what_was_put_there_but_sizes_and_hashes(bare):
 
 
 def test_the_bytes_depend_on_nothing_but_the_inputs_and_a_second_card_takes_the_place_of_the_first(bare):
-    embedded_card.append(bare, LABELS, {**CARD, "name": "another"})
-    embedded_card.append(bare, LABELS, CARD)
+    cards.embed(bare, LABELS, {**CARD, "name": "another"})
+    cards.embed(bare, LABELS, CARD)
     once = bare.read_bytes()
-    embedded_card.append(bare, LABELS, CARD)
+    cards.embed(bare, LABELS, CARD)
     assert bare.read_bytes() == once
     assert b"another" not in once
     dates = {entry.date_time for entry in zipfile.ZipFile(io.BytesIO(once)).infolist()}
@@ -82,7 +82,7 @@ def test_the_bytes_depend_on_nothing_but_the_inputs_and_a_second_card_takes_the_
 
 
 def test_a_lone_file_reads_its_own_labels_and_normalization(bare):
-    embedded_card.append(bare, LABELS, CARD)
+    cards.embed(bare, LABELS, CARD)
     predictor = load_predictor(bare)
     assert predictor.labels == LABELS
     assert predictor.normalization == "ink-box"
@@ -92,31 +92,30 @@ def test_a_lone_file_reads_its_own_labels_and_normalization(bare):
 
 
 def test_a_file_without_a_card_says_so(bare, tmp_path):
-    assert embedded_card.find(bare) is None
-    with pytest.raises(UserError, match=r"holds no labels and no card"):
-        embedded_card.read(bare)
+    assert cards.find_embedded(bare) is None
+    assert cards.card_of(bare) == {}
     with pytest.raises(UserError, match=r"put their labels\.txt beside it"):
         load_predictor(bare)
     with pytest.raises(MissingFileError, match="There is no file"):
-        embedded_card.read(tmp_path / "absent.tflite")
+        cards.find_embedded(tmp_path / "absent.tflite")
 
 
 def test_an_archive_of_something_else_is_no_card(bare):
     with zipfile.ZipFile(bare, "a") as inside:
         inside.writestr("notes.txt", "hello")
-    assert embedded_card.find(bare) is None
+    assert cards.find_embedded(bare) is None
 
 
 @pytest.mark.parametrize(
     "old, new", [(b'"files"', b'"fools"'), ("あ\n".encode(), b"\xff\xff\xff\n"), (b"PK\x01\x02", b"PK\x00\x00")]
 )
 def test_damaged_bytes_are_told_from_missing_ones(bare, old, new):
-    embedded_card.append(bare, LABELS, CARD)
+    cards.embed(bare, LABELS, CARD)
     content = bare.read_bytes()
     start = content.rindex(old)
     bare.write_bytes(content[:start] + new + content[start + len(old) :])
     with pytest.raises(UserError, match="damaged"):
-        embedded_card.read(bare)
+        cards.find_embedded(bare)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_what_a_shipped_file_holds_agrees_with_what_lies_beside_it(folder, tmp_p
     card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     for path in folder.glob("*.tflite"):
         assert card["files"][path.name]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-        found = embedded_card.find(path)
+        found = cards.find_embedded(path)
         if found is None:
             continue
         labels, inside = found
@@ -141,7 +140,7 @@ def test_an_export_puts_labels_and_card_into_each_tflite_file(exported):
     paths = list(exported.glob("*.tflite"))
     assert len(paths) == 4
     for path in paths:
-        labels, inside = embedded_card.read(path)
+        labels, inside = cards.find_embedded(path)
         assert labels == Labels.read(exported / "labels.txt")
         assert inside["files"][path.name]["accuracy"] == card["files"][path.name]["accuracy"]
         assert inside["output"] == card["output"]

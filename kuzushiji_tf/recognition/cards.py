@@ -1,7 +1,8 @@
-"""Labels and card inside a `.tflite` file: a zip archive after the model, as TFLite's associated files are kept.
+"""The card of a recognizer (`model.json`): beside its files, and with its labels inside each `.tflite` file.
 
-The model's own bytes stay as they are, so every runtime loads the file as before; `zipfile`, `unzip` and TFLite's
-metadata tools find the archive by its end. Nothing in it is compressed: TFLite's readers on phones refuse that.
+Inside, both are a zip archive after the model, as TFLite's associated files are kept. The model's own bytes stay as
+they are, so every runtime loads the file as before; `zipfile`, `unzip` and TFLite's metadata tools find the archive by
+its end. Nothing in it is compressed: TFLite's readers on phones refuse that.
 """
 
 import io
@@ -16,12 +17,61 @@ from kuzushiji_tf.files import atomic_path
 
 CARD = "model.json"
 LABELS = "labels.txt"
+# What an exported folder holds besides: short name -> file or folder.
+EXPORTED_FILES = {
+    "float32": "model-float32.tflite",
+    "float16": "model-float16.tflite",
+    "int8": "model-int8.tflite",
+    "keras": "model.keras",
+    "saved_model": "saved_model",
+}
 NORMALIZATIONS = ("none", "ink-box")
 END_RECORD = 22  # bytes of a zip archive's last record
 OWN_FIGURES = ("bytes", "sha256")  # of a file, which its inside cannot know
 
 
-def append(path: Path, labels: Labels, card: dict[str, Any]) -> None:
+def read_card(folder: str | Path) -> dict[str, Any]:
+    """Return the card of an exported folder.
+
+    Raises:
+        MissingFileError: it has none.
+        UserError: the card is damaged.
+    """
+    path = Path(folder) / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingFileError(f"{folder} is not an exported folder: it has no {CARD}.") from None
+    except (ValueError, RecursionError):
+        card = None
+    if not is_card(card):
+        raise UserError(f"{path} is not the card of an exported recognizer; export it again.")
+    return card
+
+
+def card_of(path: Path) -> dict[str, Any]:
+    """Return the card beside a file or inside it; an empty one where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if (path.parent / CARD).exists():
+        return read_card(path.parent)
+    inside = find_embedded(path) if path.is_file() and path.suffix == ".tflite" else None
+    return inside[1] if inside else {}
+
+
+def is_card(value: Any) -> bool:
+    """Return whether a value, as it comes from JSON, is the card of an exported recognizer."""
+    try:
+        return value["input"]["normalization"] in NORMALIZATIONS and all(
+            isinstance(figures, dict) for figures in value["files"].values()
+        )
+    except (LookupError, AttributeError, TypeError):
+        return False
+
+
+def embed(path: Path, labels: Labels, card: dict[str, Any]) -> None:
     """Put labels and card into a `.tflite` file, in place of those that it holds; equal inputs give equal bytes.
 
     The card inside is the one beside the file without `bytes` and `sha256` of `card["files"]`: a file cannot hold its
@@ -53,7 +103,7 @@ def model_bytes(path: Path) -> bytes:
     """Return the model of a `.tflite` file, without what was put behind it.
 
     Raises:
-        MissingFileError, UserError: as `append`.
+        MissingFileError, UserError: as `embed`.
     """
     content = _content(path)
     if not _ends_in_archive(content):
@@ -62,7 +112,7 @@ def model_bytes(path: Path) -> bytes:
         return content[: min(entry.header_offset for entry in inside.infolist())]
 
 
-def find(path: Path) -> tuple[Labels, dict[str, Any]] | None:
+def find_embedded(path: Path) -> tuple[Labels, dict[str, Any]] | None:
     """Return labels and card from inside a `.tflite` file, or None where it holds none.
 
     Raises:
@@ -83,29 +133,6 @@ def find(path: Path) -> tuple[Labels, dict[str, Any]] | None:
     if not is_card(card) or not len(labels):
         raise UserError(f"{path} holds damaged labels or a damaged card; fetch or export it again.")
     return labels, card
-
-
-def read(path: Path) -> tuple[Labels, dict[str, Any]]:
-    """Return labels and card from inside a `.tflite` file.
-
-    Raises:
-        MissingFileError: no such file.
-        UserError: it holds none, or damaged ones.
-    """
-    found = find(path)
-    if found is None:
-        raise UserError(f"{path} holds no labels and no card; export it again, or keep {LABELS} beside it.")
-    return found
-
-
-def is_card(value: Any) -> bool:
-    """Return whether a value, as it comes from JSON, is the card of an exported recognizer."""
-    try:
-        return value["input"]["normalization"] in NORMALIZATIONS and all(
-            isinstance(figures, dict) for figures in value["files"].values()
-        )
-    except (LookupError, AttributeError, TypeError):
-        return False
 
 
 def _content(path: Path) -> bytes:

@@ -1,0 +1,58 @@
+"""Keras files of recognizers: loaded, and ended in probabilities."""
+
+from pathlib import Path
+
+import keras
+
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
+
+PROBABILITIES = "probabilities"  # the name of a last layer whose outputs need no softmax
+
+
+def load_keras(path: str | Path) -> keras.Model:
+    """Load a functional Keras model with one gray image input and one row of outputs, without its optimizer.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: not a readable `.keras` file, or a model of another form.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(f"There is no file {path}.")
+    if Path(path).suffix == ".npz":
+        raise UserError(
+            f"{path} is a nearest-neighbor model: it keeps all its training images and is neither exported nor part "
+            "of an ensemble; choose a run with a network."
+        )
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # noqa: BLE001  zip, JSON, HDF5 and deserialization each raise their own
+        reason = reason_of(error)
+        raise UserError(
+            f"{path} is not a .keras file that can be loaded ({reason}); train or export it again."
+        ) from None
+    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise UserError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; a recognizer has one of each.")
+    shape, output = inputs[0].shape, outputs[0].shape
+    if len(shape) != 4 or shape[3] != 1 or None in shape[1:] or len(output) != 2 or output[1] is None:
+        raise UserError(
+            f"{path} maps {list(shape)} to {list(output)}; a recognizer maps gray images [n, h, w, 1] to [n, classes]."
+        )
+    return model
+
+
+def with_probabilities(model: keras.Model, temperature: float = 1.0) -> keras.Model:
+    """Return a model that ends in probabilities: the model itself where it does already.
+
+    It does where its last layer is a softmax, or is named `probabilities`; any other gets a softmax of that name over
+    its outputs divided by the temperature.
+    """
+    last = model.layers[-1]
+    activation = getattr(last, "activation", None)
+    named = last.name == PROBABILITIES
+    if named or isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax:
+        return model
+    logits = model.outputs[0]
+    if temperature != 1:
+        logits = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
+    return keras.Model(model.inputs, keras.layers.Softmax(name=PROBABILITIES)(logits), name=model.name)

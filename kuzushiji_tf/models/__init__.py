@@ -1,5 +1,9 @@
-"""The model registry: name -> functional `keras.Model`; Keras layers and `keras.ops` only, for any backend."""
+"""The model registry: name -> functional `keras.Model`; Keras layers and `keras.ops` only, for any backend.
 
-from kuzushiji_tf.models.registry import build_model, model_names, require_model
+One family a file, on what `building` gives them. `mixing` and `distilling` add graphs for training alone, `complexity`
+counts operations, `loading` opens `.keras` files, and `neighbors` is the baseline without a network.
+"""
 
-__all__ = ["build_model", "model_names", "require_model"]
+from kuzushiji_tf.models.registry import ModelEntry, build_model, model_names, register_model, require_model
+
+__all__ = ["ModelEntry", "build_model", "model_names", "register_model", "require_model"]

@@ -1,6 +1,7 @@
 """What the model families share: seeded initializers, convolutions, residual sums and the classifier head."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import keras
 from keras import layers
@@ -8,6 +9,16 @@ from keras import layers
 from kuzushiji_tf.config import Architecture
 
 MIXABLE = "mixable"  # names of layers whose outputs `mixup` may mix begin with this
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one residual block is to be."""
+
+    channels: int
+    stride: int
+    skip: float  # chance to be left out for an image in training
+    name: str | None  # of its last layer, where later layers depend on it alone
 
 
 class Seeds:
@@ -61,26 +72,33 @@ def norm_relu(x: keras.KerasTensor) -> keras.KerasTensor:
 
 def residual_stages(
     x: keras.KerasTensor,
-    block: Callable[..., keras.KerasTensor],
-    stages: Sequence[tuple[int, int]],
+    build: Callable[[keras.KerasTensor, Block, Seeds], keras.KerasTensor],
+    stages: Sequence[tuple[int, int, int]],
     seeds: Seeds,
     architecture: Architecture,
-    halve_first: bool = False,
 ) -> keras.KerasTensor:
-    """Return the output of stages of residual blocks; all but the first halve the image, and that too if asked for.
+    """Return the output of stages of residual blocks.
 
     Args:
-        block: (x, channels, stride, seeds, chance to be skipped, name of its last layer or None) -> x.
-        stages: (channels, blocks) each, as published.
+        x: the input.
+        build: of one block.
+        stages: (channels, blocks, stride of the first block) each, as published.
+        seeds: of the initial weights.
+        architecture: its `width`, `depth` and `stochastic_depth`.
     """
-    stages = [(scaled(channels, architecture.width), scaled(blocks, architecture.depth)) for channels, blocks in stages]
-    total, number = sum(blocks for _, blocks in stages), 0
-    for stage, (channels, blocks) in enumerate(stages):
-        for place in range(blocks):
+    counts = [scaled(blocks, architecture.depth) for _, blocks, _ in stages]
+    number = 0
+    for stage, (channels, _, stride) in enumerate(stages):
+        for position in range(counts[stage]):
             number += 1
-            stride = 2 if place == 0 and (stage > 0 or halve_first) else 1
-            name = f"{MIXABLE}_{stage + 1}" if place == blocks - 1 and stage < len(stages) - 1 else None
-            x = block(x, channels, stride, seeds, architecture.stochastic_depth * number / total, name)
+            is_mixable = position == counts[stage] - 1 and stage < len(stages) - 1
+            block = Block(
+                scaled(channels, architecture.width),
+                stride if position == 0 else 1,
+                architecture.stochastic_depth * number / sum(counts),
+                f"{MIXABLE}_{stage + 1}" if is_mixable else None,
+            )
+            x = build(x, block, seeds)
     return x
 
 

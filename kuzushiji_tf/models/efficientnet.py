@@ -116,4 +116,11 @@ def _of_variant(variant: str) -> tuple[int, float]:
     return _VARIANTS[variant]
 
 
-EFFICIENTNETS = {f"efficientnet_{variant}": partial(_logits, variant) for variant in _VARIANTS}  # for the registry
+efficientnet_b0 = partial(_logits, "b0")
+efficientnet_b1 = partial(_logits, "b1")
+efficientnet_b2 = partial(_logits, "b2")
+efficientnet_b3 = partial(_logits, "b3")
+efficientnet_b4 = partial(_logits, "b4")
+efficientnet_b5 = partial(_logits, "b5")
+efficientnet_b6 = partial(_logits, "b6")
+efficientnet_b7 = partial(_logits, "b7")

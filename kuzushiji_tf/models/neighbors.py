@@ -10,10 +10,11 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from kuzushiji_tf.config import Neighbors, TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset
-from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.errors import UserError, reason_of
 from kuzushiji_tf.files import atomic_path
+from kuzushiji_tf.models.registry import NEIGHBOR_MODELS
 
-NEIGHBOR_MODELS = PLAIN, COMPONENTS = ("nearest_neighbors", "pca_nearest_neighbors")
+PLAIN, COMPONENTS = NEIGHBOR_MODELS
 
 
 def is_neighbors(model_name: str) -> bool:
@@ -38,18 +39,18 @@ def fit_neighbors(config: TrainingConfig, dataset: CharacterDataset, rows: np.nd
     Raises:
         UserError: fewer rows than neighbors or components, or a choice that the model does not have.
     """
-    knobs = config.neighbors
+    settings = config.neighbors
     by_components = config.model == COMPONENTS
-    if not by_components and knobs.components != Neighbors().components:
+    if not by_components and settings.components != Neighbors().components:
         raise UserError(f"neighbors.components is a choice of {COMPONENTS}; {PLAIN} compares pixels: leave it out.")
-    if len(rows) < knobs.neighbors:
-        raise UserError(f"neighbors.neighbors is {knobs.neighbors}, but there are {len(rows)} training images.")
+    if len(rows) < settings.neighbors:
+        raise UserError(f"neighbors.neighbors is {settings.neighbors}, but there are {len(rows)} training images.")
     images = np.ascontiguousarray(dataset.images[rows])
     learned = {"images": images, "labels": dataset.labels[rows]}
     if by_components:
-        learned |= _principal_components(images, knobs.components)
+        learned |= _principal_components(images, settings.components)
     # Plain strings and numbers only, so that the file is read without unpickling anything.
-    choices = {"classes": len(dataset.classes), "neighbors": knobs.neighbors, "weighting": knobs.weighting}
+    choices: dict[str, Any] = {"classes": len(dataset.classes), "neighbors": settings.neighbors, "weighting": settings.weighting}
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **learned, **choices)
     return {"parameters": sum(values.size for values in learned.values())}
@@ -121,9 +122,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             )
         )
     except Exception as error:  # zip, header and conversion errors share no base class
-        raise UserError(
-            f"{path} is not a nearest-neighbor model ({' '.join(str(error).split())[:200]}); train it again."
-        ) from None
+        raise UserError(f"{path} is not a nearest-neighbor model ({reason_of(error)}); train it again.") from error
     if not is_model:
         raise UserError(f"{path} is not a nearest-neighbor model: its arrays do not fit together; train it again.")
     return parts

@@ -5,6 +5,7 @@ from keras import layers
 
 from kuzushiji_tf.config import Architecture
 from kuzushiji_tf.models.building import (
+    Block,
     Seeds,
     classify,
     convolution,
@@ -24,7 +25,7 @@ def preact_resnet20(
     per parameter on Kuzushiji-MNIST (hysts/pytorch_image_classification).
     """
     x = convolution(scaled(16, architecture.width), 3, architecture.stem_stride or 1, seeds)(image)
-    x = residual_stages(x, _basic_block, ((16, 3), (32, 3), (64, 3)), seeds, architecture)
+    x = residual_stages(x, _basic_block, ((16, 3, 1), (32, 3, 2), (64, 3, 2)), seeds, architecture)
     return classify(_pooled(x), classes, seeds, architecture)
 
 
@@ -37,7 +38,8 @@ def preact_resnet18(
     the reference code of manifold mixup (Verma et al. 2019).
     """
     x = convolution(scaled(64, architecture.width), 3, architecture.stem_stride or 1, seeds)(image)
-    x = residual_stages(x, _basic_block, ((64, 2), (128, 2), (256, 2), (512, 2)), seeds, architecture)
+    stages = ((64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2))
+    x = residual_stages(x, _basic_block, stages, seeds, architecture)
     return classify(_pooled(x), classes, seeds, architecture)
 
 
@@ -50,20 +52,18 @@ def preact_resnet12(
     256 channels follow, and dropout of a fifth. At 64 x 64 pixels it takes 80 million multiplications.
     """
     x = convolution(scaled(32, architecture.width), 5, architecture.stem_stride or 2, seeds)(image)
-    x = _pooled(residual_stages(x, _basic_block, ((64, 2), (128, 2), (256, 1)), seeds, architecture, halve_first=True))
+    x = _pooled(residual_stages(x, _basic_block, ((64, 2, 2), (128, 2, 2), (256, 1, 2)), seeds, architecture))
     return classify(layers.Dropout(0.2, seed=seeds.draw())(x), classes, seeds, architecture)
 
 
-def _basic_block(
-    x: keras.KerasTensor, channels: int, stride: int, seeds: Seeds, skip: float, name: str | None
-) -> keras.KerasTensor:
+def _basic_block(x: keras.KerasTensor, block: Block, seeds: Seeds) -> keras.KerasTensor:
     activated = norm_relu(x)
     shortcut = x
-    if stride != 1 or x.shape[-1] != channels:
-        shortcut = convolution(channels, 1, stride, seeds)(activated)
-    y = convolution(channels, 3, stride, seeds)(activated)
-    y = convolution(channels, 3, 1, seeds)(norm_relu(y))
-    return layers.Add(name=name)([shortcut, skipped_at_random(y, skip, seeds)])
+    if block.stride != 1 or x.shape[-1] != block.channels:
+        shortcut = convolution(block.channels, 1, block.stride, seeds)(activated)
+    y = convolution(block.channels, 3, block.stride, seeds)(activated)
+    y = convolution(block.channels, 3, 1, seeds)(norm_relu(y))
+    return layers.Add(name=block.name)([shortcut, skipped_at_random(y, block.skip, seeds)])
 
 
 def _pooled(x: keras.KerasTensor) -> keras.KerasTensor:

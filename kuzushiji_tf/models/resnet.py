@@ -5,6 +5,7 @@ from keras import layers
 
 from kuzushiji_tf.config import Architecture
 from kuzushiji_tf.models.building import (
+    Block,
     Seeds,
     batch_norm,
     classify,
@@ -15,7 +16,7 @@ from kuzushiji_tf.models.building import (
     skipped_at_random,
 )
 
-_STAGES = ((64, 2), (128, 2), (256, 2), (512, 2))  # channels and blocks
+_STAGES = ((64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2))  # channels, blocks and stride
 
 
 def resnet18(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture) -> keras.KerasTensor:
@@ -46,12 +47,10 @@ def _classified(x: keras.KerasTensor, classes: int, seeds: Seeds, architecture: 
     return classify(layers.GlobalAveragePooling2D()(x), classes, seeds, architecture)
 
 
-def _basic_block(
-    x: keras.KerasTensor, channels: int, stride: int, seeds: Seeds, skip: float, name: str | None
-) -> keras.KerasTensor:
+def _basic_block(x: keras.KerasTensor, block: Block, seeds: Seeds) -> keras.KerasTensor:
     shortcut = x
-    if stride != 1 or x.shape[-1] != channels:
-        shortcut = batch_norm()(convolution(channels, 1, stride, seeds)(x))
-    y = norm_relu(convolution(channels, 3, stride, seeds)(x))
-    y = batch_norm()(convolution(channels, 3, 1, seeds)(y))
-    return layers.ReLU(name=name)(layers.Add()([shortcut, skipped_at_random(y, skip, seeds)]))
+    if block.stride != 1 or x.shape[-1] != block.channels:
+        shortcut = batch_norm()(convolution(block.channels, 1, block.stride, seeds)(x))
+    y = norm_relu(convolution(block.channels, 3, block.stride, seeds)(x))
+    y = batch_norm()(convolution(block.channels, 3, 1, seeds)(y))
+    return layers.ReLU(name=block.name)(layers.Add()([shortcut, skipped_at_random(y, block.skip, seeds)]))

@@ -18,7 +18,7 @@ from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
 from kuzushiji_tf.models import require_model
 from kuzushiji_tf.models.mixing import count_places
-from kuzushiji_tf.models.neighbors import NEIGHBOR_MODELS, fit_neighbors, is_neighbors
+from kuzushiji_tf.models.neighbors import fit_neighbors, is_neighbors
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.runtime import versions_of
 from kuzushiji_tf.training.calibration import calibrate
@@ -64,7 +64,7 @@ def train(
         MissingFileError: the data set's files are not there.
         KeyboardInterrupt: the user stopped the run; the last finished epoch is in `checkpoints/last.keras`.
     """
-    require_model(config.model, config.architecture, others=NEIGHBOR_MODELS)
+    require_model(config.model, config.architecture)
     dataset = load_dataset(config.dataset, "train", LoadOptions.of_run(config, data_dir))
     teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
     rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)

@@ -10,7 +10,7 @@ from kuzushiji_tf.cli import COMMANDS, main, run_command
 from kuzushiji_tf.cli.train import default_flags
 from kuzushiji_tf.config import TrainingConfig, load_recipe
 from kuzushiji_tf.models import model_names
-from kuzushiji_tf.models.neighbors import NEIGHBOR_MODELS
+from kuzushiji_tf.models.registry import NEIGHBOR_MODELS
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))

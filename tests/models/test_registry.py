@@ -1,6 +1,8 @@
 """Every registered model keeps the contract: image in, logits out, seeded, savable, exportable, of a known size."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import keras
@@ -9,7 +11,7 @@ import pytest
 
 from kuzushiji_tf.config import Architecture
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.models import build_model, model_names
+from kuzushiji_tf.models import build_model, model_names, register_model, registry, require_model
 from kuzushiji_tf.models.building import MIXABLE
 from kuzushiji_tf.models.efficientnet import efficientnet_input_size
 from kuzushiji_tf.models.registry import efficientnet
@@ -67,8 +69,8 @@ def images(count=4, size=28):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 1), np.uint8)
 
 
-def built(name, size, classes, **knobs):
-    return build_model(name, (size, size), classes, architecture=NARROW.get(name), **knobs)
+def built(name, size, classes, **settings):
+    return build_model(name, (size, size), classes, architecture=NARROW.get(name), **settings)
 
 
 @each_model
@@ -178,7 +180,7 @@ def test_a_file_of_an_earlier_version_still_loads_and_still_predicts(family):
 
 
 @pytest.mark.parametrize(
-    ("name", "knob", "value"),
+    ("name", "choice", "value"),
     [
         ("simple_cnn", "width", 2.0),
         ("vgg", "depth", 2.0),
@@ -193,9 +195,9 @@ def test_a_file_of_an_earlier_version_still_loads_and_still_predicts(family):
         ("efficientnet_b7", "depth", 0.5),
     ],
 )
-def test_a_choice_that_the_family_does_not_have_is_refused(name, knob, value):
-    with pytest.raises(UserError, match=rf"architecture\.{knob} is {value}, but {name} has no such choice; it has: "):
-        build_model(name, (28, 28), 10, architecture=Architecture(**{knob: value}))
+def test_a_choice_that_the_family_does_not_have_is_refused(name, choice, value):
+    with pytest.raises(UserError, match=rf"architecture\.{choice} is {value}, but {name} "):
+        build_model(name, (28, 28), 10, architecture=Architecture(**{choice: value}))
 
 
 def test_an_unknown_model_is_refused_with_the_nearest_name():
@@ -266,9 +268,9 @@ def test_efficientnet_is_built_for_its_published_size_unless_told_otherwise():
 
 
 def test_an_unknown_efficientnet_is_refused():
-    with pytest.raises(UserError, match="There is no EfficientNet named 'b8'"):
+    with pytest.raises(UserError, match="'b8'"):
         efficientnet_input_size("b8")
-    with pytest.raises(UserError, match="There is no EfficientNet named 'b8'"):
+    with pytest.raises(UserError, match="'b8'"):
         efficientnet("b8", 10)
     with pytest.raises(UserError, match="at least 8 x 8"):
         efficientnet("b0", 10, image_size=0)
@@ -278,3 +280,101 @@ def test_an_unknown_efficientnet_is_refused():
 def test_efficientnet_takes_an_image_of_600_pixels():
     logits = np.asarray(efficientnet("b0", 5, image_size=600)(images(1, 600)))
     assert logits.shape == (1, 5) and np.isfinite(logits).all()
+
+
+def flat(image, classes, seeds, architecture):
+    """A model of somebody's own."""
+    features = keras.layers.Flatten()(image)
+    return keras.layers.Dense(classes, kernel_initializer=seeds.glorot_uniform(), dtype="float32")(features)
+
+
+@pytest.fixture
+def own_registry(monkeypatch):
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
+
+
+def test_a_model_of_ones_own_is_built_under_its_name(own_registry):
+    register_model("flat", flat, choices=("width",))
+    assert "flat" in model_names()
+    model = build_model("flat", (12, 12), 5, precision="bfloat16", architecture=Architecture(width=2.0))
+    assert (model.name, model.outputs[0].shape) == ("flat", (None, 5))
+    with pytest.raises(UserError, match=r"architecture\.depth"):
+        require_model("flat", Architecture(depth=2.0))
+
+
+@pytest.mark.parametrize("name", ["vgg", "nearest_neighbors", "ensemble"])
+def test_a_name_that_is_taken_is_refused(own_registry, name):
+    with pytest.raises(UserError, match=name):
+        register_model(name, flat)
+
+
+def test_a_choice_that_no_architecture_has_is_refused(own_registry):
+    with pytest.raises(UserError, match="'width'"):
+        register_model("flat", flat, choices=("witdh",))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fact"),
+    [
+        (lambda image, classes, *_: keras.layers.Dense(classes + 1)(keras.layers.Flatten()(image)), r"\[None, 6\]"),
+        (lambda image, *_: image, r"\[None, 12, 12, 1\]"),
+        (lambda *_: None, "NoneType"),
+    ],
+)
+def test_a_builder_that_returns_no_logits_is_refused(own_registry, wrong, fact):
+    register_model("wrong", wrong)
+    with pytest.raises(UserError, match=rf"'wrong'.*{fact}.*\[None, 5\]"):
+        build_model("wrong", (12, 12), 5)
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install a package whose entry points name models."""
+    (tmp_path / "peoples_models.py").write_text(
+        "import keras\nfrom kuzushiji_tf.models import ModelEntry\n"
+        "def flat(image, classes, seeds, architecture):\n"
+        "    return keras.layers.Dense(classes)(keras.layers.Flatten()(image))\n"
+        "entry = ModelEntry(flat, ('width',))\nnumber = 5\n"
+    )
+    (tmp_path / "peoples_models-1.dist-info").mkdir()
+    (tmp_path / "peoples_models-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: peoples-models\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(**names):
+        lines = "".join(f"{name} = {target}\n" for name, target in names.items())
+        (tmp_path / "peoples_models-1.dist-info" / "entry_points.txt").write_text(f"[kuzushiji_tf.models]\n{lines}")
+
+    return install
+
+
+def test_an_installed_package_brings_models_by_entry_points(installed):
+    installed(peoples="peoples_models:flat", chosen="peoples_models:entry")
+    assert {"peoples", "chosen", "vgg"} <= set(model_names())
+    assert build_model("peoples", (12, 12), 5).outputs[0].shape == (None, 5)
+    require_model("chosen", Architecture(width=2.0))
+    with pytest.raises(UserError, match=r"architecture\.width"):
+        require_model("peoples", Architecture(width=2.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "fact"),
+    [
+        ("broken", "peoples_models_of_yesterday:flat", "peoples-models"),
+        ("broken", "peoples_models:number", "ModelEntry"),
+        ("vgg", "peoples_models:flat", "'vgg'"),
+    ],
+)
+def test_an_entry_point_that_is_of_no_use_is_named_when_it_is_asked_for(installed, name, target, fact):
+    installed(**{name: target})
+    assert build_model("simple_cnn", (12, 12), 5)
+    with pytest.raises(UserError, match=fact):
+        build_model(name, (12, 12), 5)
+
+
+def test_the_names_of_models_are_known_without_keras():
+    code = (
+        "import sys, kuzushiji_tf.models as models\n"
+        "models.model_names(), models.require_model('vgg')\nassert 'keras' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

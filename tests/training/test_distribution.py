@@ -25,13 +25,13 @@ training.load_dataset = lambda *_: random_dataset(200, learnable=True)
 # whose statistics are each replica's own).
 import keras
 from keras import layers
-from kuzushiji_tf.models import building, registry
+from kuzushiji_tf.models import building, register_model
 
 def plain(image, classes, seeds, architecture):
     x = layers.Conv2D(8, 3, activation="relu", kernel_initializer=seeds.he_normal(), name="mixable_1")(image)
     return building.classify(layers.Flatten()(x), classes, seeds, architecture)
 
-registry._ENTRIES["plain"] = registry._Entry(plain, ())
+register_model("plain", plain)
 config = TrainingConfig(dataset="kmnist", model="plain", epochs=3, batch_size=32, validation_fraction=0.2,
                         learning_rate=0.02, mixing=sys.argv[3], distillation=Distillation(teacher=sys.argv[4] or None))
 workdir = training.train(config, Path(sys.argv[1]), devices=json.loads(sys.argv[2]))

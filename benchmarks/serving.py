@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from kuzushiji_tf.cli.serve import SHIPPED_MODELS
 from kuzushiji_tf.datasets.kanjivg import load_strokes
+from kuzushiji_tf.recognition.pretrained import PRETRAINED
 
 CHARACTERS = "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほ"
 HEADERS = {"Content-Type": "application/json"}
@@ -38,7 +38,7 @@ class Flags:
     """How much is asked of the server."""
 
     model: str = "kana"
-    models: Path = SHIPPED_MODELS
+    models: Path = PRETRAINED
     clients: tuple[int, ...] = (1, 8, 64)
     requests: int = 2_000  # for each number of clients, after as many tenths to warm up
     memory_requests: int = 20_000  # between the two looks at the server's memory

@@ -16,18 +16,19 @@ if TYPE_CHECKING:  # by their own names again, which says that they are re-expor
     from kuzushiji_tf.ink.normalization import draw_ink as draw_ink
     from kuzushiji_tf.ink.normalization import fit_image as fit_image
     from kuzushiji_tf.models.registry import build_model as build_model
-    from kuzushiji_tf.recognition.recognizer import Candidate as Candidate
-    from kuzushiji_tf.recognition.recognizer import Reading as Reading
+    from kuzushiji_tf.recognition.pretrained import pretrained_names as pretrained_names
+    from kuzushiji_tf.recognition.readings import Candidate as Candidate
+    from kuzushiji_tf.recognition.readings import Reading as Reading
     from kuzushiji_tf.recognition.recognizer import Recognizer as Recognizer
     from kuzushiji_tf.training.runs import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Name -> the module that it comes from; the imports above say the same to type checkers.
 _MODULES = {
     "CharacterDataset": "datasets.core",
-    "Candidate": "recognition.recognizer",
-    "Reading": "recognition.recognizer",
+    "Candidate": "recognition.readings",
+    "Reading": "recognition.readings",
     "Recognizer": "recognition.recognizer",
     "TrainingConfig": "config",
     "UserError": "errors",
@@ -36,6 +37,7 @@ _MODULES = {
     "fit_image": "ink.normalization",
     "load_dataset": "datasets.registry",
     "load_recipe": "config",
+    "pretrained_names": "recognition.pretrained",
     "train": "training.runs",
 }
 
@@ -45,7 +47,10 @@ __all__ = sorted([*_MODULES, "__version__"])
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    from kuzushiji_tf.runtime import extra_needed
+
+    with extra_needed():
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value  # asked for once
     return value
 

@@ -23,6 +23,7 @@ def test_the_public_names_are_these_and_no_others():
         "fit_image",
         "load_dataset",
         "load_recipe",
+        "pretrained_names",
         "train",
     ]
     assert dir(kuzushiji_tf) == kuzushiji_tf.__all__

@@ -1,5 +1,6 @@
 """The commands behind `train.py`, `evaluate.py`, `export.py` and `python -m kuzushiji_tf <command>`."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 from kuzushiji_tf.datasets.registry import dataset_entries
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
+from kuzushiji_tf.runtime import extra_needed
 
 COMMANDS = {
     "train": "train a recognizer",
@@ -26,8 +28,12 @@ _PIPE_CLOSED = 141
 
 
 @contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """End quietly when nobody reads the output any more, as in `... --help | head -1`."""
+def _printing() -> Iterator[None]:
+    """Print whatever there is to be printed, and end quietly when nobody reads it any more (`... --help | head -1`)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names that are not UTF-8, and Japanese where the terminal has none: escaped, in JSON as JSON does it.
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             yield
@@ -38,7 +44,7 @@ def _reader_may_leave() -> Iterator[None]:
         raise SystemExit(_PIPE_CLOSED) from None
 
 
-@_reader_may_leave()
+@_printing()
 def main(arguments: list[str] | None = None) -> int:
     """Run `<command> <flags>` and return the exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -54,18 +60,19 @@ def main(arguments: list[str] | None = None) -> int:
     return run_command(arguments[0], arguments[1:])
 
 
-@_reader_may_leave()
+@_printing()
 def run_command(name: str, arguments: list[str] | None = None) -> int:
     """Parse the flags of one command, run it and return the exit code, as `main` does."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     arguments = sys.argv[1:] if arguments is None else arguments
-    command = import_module(f"kuzushiji_tf.cli.{name}")
     try:
-        flags = _parse(name, command, arguments)
-        data_dir = getattr(flags, "data_dir", None)
-        if data_dir and not data_dir.is_dir():
-            raise MissingFileError(f"--data-dir {data_dir} is no folder.")
-        command.run(flags)
+        with extra_needed():
+            command = import_module(f"kuzushiji_tf.cli.{name}")
+            flags = _parse(name, command, arguments)
+            data_dir = getattr(flags, "data_dir", None)
+            if data_dir and not data_dir.is_dir():
+                raise MissingFileError(f"--data-dir {data_dir} is no folder.")
+            command.run(flags)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

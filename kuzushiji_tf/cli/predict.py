@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import read_text
+from kuzushiji_tf.recognition.pretrained import PRETRAINED
 from kuzushiji_tf.workdirs import all_runs
 
 if TYPE_CHECKING:
     from kuzushiji_tf.recognition.readings import Reading
     from kuzushiji_tf.recognition.recognizer import Recognizer
-
-SHIPPED_MODEL = Path(__file__).parents[2] / "saved_models" / "kana"
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,4 @@ def _print(path: Path, is_character: bool, candidates: list[dict[str, Any]]) -> 
 
 def _default_model() -> Path:
     exports = [run.export for run in all_runs() if run.export.exists()]
-    if exports:
-        return exports[-1]
-    if SHIPPED_MODEL.exists():
-        return SHIPPED_MODEL
-    raise MissingFileError("There is no exported recognizer yet: run python export.py, or name one with --model.")
+    return exports[-1] if exports else PRETRAINED / "kana"

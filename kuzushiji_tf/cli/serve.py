@@ -4,12 +4,14 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.recognition.pretrained import PRETRAINED
 
-SHIPPED_MODELS = Path(__file__).parents[2] / "saved_models"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHUTDOWN_SECONDS = 10
 
@@ -18,7 +20,7 @@ SHUTDOWN_SECONDS = 10
 class ServeFlags:
     """Where to listen, and what to serve."""
 
-    models: Path = SHIPPED_MODELS  # a folder of exported recognizers, each in a folder of its own
+    models: Path = PRETRAINED  # a folder of exported recognizers, each in a folder of its own
     host: str = "127.0.0.1"  # the address to listen at; 0.0.0.0 is every one that this machine has
     port: int = 8000  # 0: any free one
     threads: int | None = None  # that recognize at the same time; default: one for each processor
@@ -27,26 +29,30 @@ class ServeFlags:
     api_key_file: Path | None = None
     cors_origin: tuple[str, ...] = ()  # pages elsewhere that may use the API, such as https://example.org
     api_only: bool = False  # leave the touch page out
+    write_site: Path | None = None  # write the touch page to this folder, for any web server, and stop
+    site: Path | None = None  # serve the touch page from such a folder; default: it is built at every start
     access_log: bool = False  # print a line for each request
 
 
 def run(flags: ServeFlags) -> None:
-    """Serve until Ctrl-C or SIGTERM; then finish what is under way.
+    """Serve until Ctrl-C or SIGTERM, then finish what is under way; or write the touch page.
 
     Raises:
-        UserError, MissingFileError: the packages for serving are missing, or no recognizer, or the port is taken.
+        ModuleNotFoundError: the extra `serve` is not installed.
+        UserError, MissingFileError: no recognizer, or the port is taken.
     """
     for name, value in (("threads", flags.threads), ("places", flags.places)):
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}; it must be at least 1.")
-    try:
-        import uvicorn
+    if flags.write_site:
+        from kuzushiji_tf.serving.site import build_site
 
-        from kuzushiji_tf.serving.api import Service, create_app
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"The package {error.name} is missing; install what serving needs: pip install -e '.[serve]'"
-        ) from None
+        build_site(flags.write_site, flags.models)
+        print(f"{flags.write_site}: the touch page, for any web server")
+        return
+    import uvicorn
+
+    from kuzushiji_tf.serving.api import Service, create_app
     from kuzushiji_tf.serving.limits import Limits
     from kuzushiji_tf.serving.models import load_models
     from kuzushiji_tf.serving.security import read_key
@@ -54,8 +60,7 @@ def run(flags: ServeFlags) -> None:
     api_key = read_key(flags.api_key_file)
     threads = flags.threads or os.cpu_count() or 1
     service = Service(load_models(flags.models, threads), threads, Limits(requests=flags.places))
-    with _listen(flags.host, flags.port) as listening, tempfile.TemporaryDirectory() as temporary:
-        site = None if flags.api_only else _build_page(Path(temporary) / "site", flags.models)
+    with _listen(flags.host, flags.port) as listening, _page(flags) as site:
         app = create_app(service, site=site, api_key=api_key, cors_origins=flags.cors_origin)
         host, port = listening.getsockname()[:2]
         print(f"models: {', '.join(service.models)}")
@@ -72,6 +77,24 @@ def run(flags: ServeFlags) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _page(flags: ServeFlags) -> Iterator[Path | None]:
+    """Yield the folder of the touch page, or None where it is left out.
+
+    Raises:
+        MissingFileError: `--site` names a folder that holds no page.
+    """
+    if flags.api_only:
+        yield None
+    elif flags.site:
+        if not (flags.site / "index.html").is_file():
+            raise MissingFileError(f"{flags.site} holds no touch page; write it with: serve --write-site {flags.site}")
+        yield flags.site
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield _build_page(Path(temporary) / "site", flags.models)
 
 
 def _build_page(target: Path, models: Path) -> Path | None:

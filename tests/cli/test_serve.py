@@ -4,6 +4,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from kuzushiji_tf.cli import main, serve
+from kuzushiji_tf.recognition.pretrained import PRETRAINED
+from kuzushiji_tf.serving.site import WEB
 
 BODY = json.dumps({"model": "kana", "strokes": [[[30, 20], [80, 20]], [[55, 5], [52, 60]]]}).encode()
 HEADERS = {"Content-Type": "application/json"}
@@ -131,8 +134,30 @@ def test_without_what_the_page_needs_the_api_serves_and_the_note_says_what_to_ru
     from kuzushiji_tf.serving import site
 
     monkeypatch.setattr(site, "WEB", tmp_path)
-    assert serve._build_page(tmp_path / "site", serve.SHIPPED_MODELS) is None
+    assert serve._build_page(tmp_path / "site", PRETRAINED) is None
     assert "npm ci" in capsys.readouterr().err
+
+
+@pytest.fixture
+def models(tmp_path) -> Path:
+    """A folder that holds one small recognizer."""
+    kept = shutil.ignore_patterns("saved_model", "*.keras", "*float*")
+    return shutil.copytree(PRETRAINED / "kana", tmp_path / "models" / "kana", ignore=kept).parent
+
+
+@pytest.mark.skipif(not (WEB / "vendor").exists(), reason="needs npm ci in serving/web")
+def test_a_page_that_was_written_before_is_served_where_nothing_can_be_written(start, models, tmp_path):
+    assert main(["serve", "--write-site", str(tmp_path / "site"), "--models", str(models)]) == 0
+    nowhere = str(tmp_path / "absent")
+    _, address = start("--site", str(tmp_path / "site"), "--models", str(models), TMPDIR=nowhere)
+    with urllib.request.urlopen(f"{address}/models/index.json", timeout=30) as answer:
+        assert [model["name"] for model in json.load(answer)] == ["kana"]
+    assert len(_ask(address)["candidates"]) == 5
+
+
+def test_a_folder_without_a_page_is_refused(tmp_path, models, capsys):
+    assert main(["serve", "--site", str(tmp_path), "--models", str(models), "--port", "0"]) == 2
+    assert "--write-site" in capsys.readouterr().err
 
 
 def test_what_a_person_can_mend_is_said_in_one_sentence(tmp_path, capsys):

@@ -14,11 +14,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from kuzushiji_tf.cli.serve import SHIPPED_MODELS
 from kuzushiji_tf.datasets.tomoe import load_tomoe_strokes
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.ink.normalization import draw_ink
 from kuzushiji_tf.recognition.predictors import load_predictor
+from kuzushiji_tf.recognition.pretrained import PRETRAINED
 from kuzushiji_tf.serving.api import Service, create_app
 from kuzushiji_tf.serving.limits import Limits
 from kuzushiji_tf.serving.models import load_models
@@ -32,7 +32,7 @@ KEY = "correct-horse-battery"
 
 @pytest.fixture(scope="module")
 def models() -> dict:
-    return load_models(SHIPPED_MODELS, copies=2)
+    return load_models(PRETRAINED, copies=2)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_the_models_their_labels_and_files_can_be_fetched(client):
         ("model-int8.tflite", "octet"),
     ):
         response = client.get(f"/v1/models/kana/{file}")
-        assert response.content == (SHIPPED_MODELS / "kana" / file).read_bytes()
+        assert response.content == (PRETRAINED / "kana" / file).read_bytes()
         assert kind in response.headers["content-type"]
 
 
@@ -472,4 +472,4 @@ def test_the_files_that_read_are_the_int8_ones(models):
     for name, model in models.items():
         with model.lend() as recognizer:
             assert recognizer.predictor.path.name == "model-int8.tflite"
-            assert recognizer.predictor.labels == load_predictor(SHIPPED_MODELS / name).labels
+            assert recognizer.predictor.labels == load_predictor(PRETRAINED / name).labels

@@ -1,6 +1,6 @@
 """The work directory of a run: its layout, who may use it, and how the last one is found.
 
-config.json   every knob, the seed, versions, the data set's content hash
+config.json   every setting, the seed, versions, what the data set is and its content hash
 labels.txt    one class a line
 history.csv   one row an epoch
 tensorboard/  event files
@@ -28,6 +28,8 @@ from kuzushiji_tf.files import write_json
 
 LOCK = ".lock"
 RUNS = Path("runs")
+# What a program drew of the registered data sets, for runs that were trained before a run said so itself.
+_DRAWN_BY_PROGRAM = frozenset({"kana", "katakana", "hiragana+katakana", "touch-kana", "touch-joyo"})
 
 
 @dataclass(frozen=True)
@@ -86,22 +88,34 @@ class WorkDirectory(TrainingFolder):
         """The contents of config.json: `config`, `versions`, `data` and, when the run has ended, `result`.
 
         Raises:
-            MissingFileError: this is no work directory.
+            MissingFileError: this is not a work directory.
             UserError: its config.json is damaged.
         """
         try:
             description = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
-            raise MissingFileError(f"{self.path} is no work directory: it has no config.json.") from None
+            raise MissingFileError(f"{self.path} is not a work directory: it has no config.json.") from None
         except ValueError:
             raise UserError(f"{self.config_file} is damaged: it is not JSON.") from None
         if not isinstance(description, dict) or not {"config", "versions", "data"} <= description.keys():
-            raise UserError(f"{self.config_file} is not one of a run: it must hold config, versions and data.")
+            raise UserError(f"{self.config_file} is not that of a run: it must hold config, versions and data.")
         return description
 
     @property
+    def data(self) -> dict[str, Any]:
+        """What the run says of its data set, `ink` and `normalization` as `CharacterDataset` has them among it."""
+        name = self.config.dataset
+        is_drawn = name in _DRAWN_BY_PROGRAM or _DRAWN_BY_PROGRAM.issuperset(name.split("+"))
+        before = (
+            {"ink": "synthetic", "normalization": "ink-box"}
+            if is_drawn
+            else {"ink": "scanned", "normalization": "none"}
+        )
+        return before | self.description["data"]
+
+    @property
     def config(self) -> TrainingConfig:
-        """The run's knobs."""
+        """The run's settings."""
         return config_from_dict(self.description["config"], str(self.config_file))
 
     @property
@@ -109,27 +123,68 @@ class WorkDirectory(TrainingFolder):
         """The run's classes."""
         return Labels.read(self.labels_file)
 
+    @property
+    def parts(self) -> list[Path]:
+        """The files and folders of a run that are there."""
+        files = (self.config_file, self.labels_file, self.history_file, self.best, self.final, self.neighbors)
+        folders = (self.tensorboard, self.checkpoint.parent, self.evaluation, self.export)
+        return [part for part in (*files, *folders) if part.exists()]
+
+    def clear(self) -> None:
+        """Remove the run's own files and folders, and nothing else."""
+        for part in self.parts:
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink()
+
     def finish(self, result: dict[str, Any]) -> None:
         """Mark the run as finished, with its result."""
         write_json(self.config_file, {**self.description, "result": result})
 
 
 @contextmanager
-def claimed(path: Path, config: TrainingConfig, overwrite: bool, resume: bool) -> Iterator[WorkDirectory]:
-    """Hold a work directory for one run; nobody else can claim it before the block ends.
+def reserved(path: Path, config: TrainingConfig, overwrite: bool, resume: bool) -> Iterator[WorkDirectory]:
+    """Keep a work directory for one run; no other can have it before the block ends.
 
     Raises:
-        UserError: another process holds it; it holds a run, or something else, and neither `overwrite` nor `resume`
-            was asked for; or the run to resume is finished or had other knobs.
+        UserError, MissingFileError: another process has it, or as `require_usable`.
+    """
+    require_usable(path, config, overwrite, resume)
+    with locked(path):
+        require_usable(path, config, overwrite, resume)  # again: another may have had it until now
+        workdir = WorkDirectory(path)
+        if not resume:
+            workdir.clear()
+        yield workdir
+
+
+def require_usable(path: Path, config: TrainingConfig, overwrite: bool, resume: bool) -> None:
+    """Refuse a folder that a run cannot have.
+
+    Raises:
+        UserError: it is a file; it holds a run, or something else, and neither `overwrite` nor `resume` was asked for;
+            files with the names of a run's are not those of a run; or the run to resume is finished or had other
+            settings.
         MissingFileError: there is no run to resume.
     """
+    if path.is_file():
+        raise UserError(f"{path} is a file; a run needs a folder of its own.")
     workdir = WorkDirectory(path)
     if resume:
-        _check_resumable(workdir, config)
-    with locked(path):
-        if not resume:
-            _make_room(workdir, overwrite)
-        yield workdir
+        _require_resumable(workdir, config)
+        return
+    others = [entry.name for entry in path.iterdir() if entry.name != LOCK] if path.exists() else []
+    if others and not overwrite:
+        what = "a run" if workdir.config_file.exists() else f"other files ({others[0]})"
+        raise UserError(
+            f"{path} already holds {what}: choose another --workdir, --resume an interrupted run, or replace it with "
+            "--overwrite."
+        )
+    if workdir.parts and not workdir.config_file.exists():
+        raise UserError(f"{path} holds {workdir.parts[0].name}, but not a run; choose another --workdir.")
+    if workdir.parts:
+        _ = workdir.description  # refuses a config.json that no run wrote
 
 
 @contextmanager
@@ -150,7 +205,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _check_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
+def _require_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
     if "result" in workdir.description:
         raise UserError(f"The run in {workdir.path} is finished; there is nothing to resume.")
     if not workdir.checkpoint.exists():
@@ -160,41 +215,8 @@ def _check_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
     if changed:
         raise UserError(
             f"The run in {workdir.path} had {changed[0]} = {before[changed[0]]}, not {now[changed[0]]}: "
-            "a run is resumed with the knobs it was started with."
+            "a run is resumed with the settings it was started with."
         )
-
-
-def _make_room(workdir: WorkDirectory, overwrite: bool) -> None:
-    """Remove an earlier run's own files, and nothing else, if that was asked for.
-
-    Raises:
-        UserError: there is something and `overwrite` is False, or files with our names are not those of a run.
-    """
-    others = [entry.name for entry in workdir.path.iterdir() if entry.name != LOCK]
-    if others and not overwrite:
-        what = "a run" if workdir.config_file.exists() else f"other files ({others[0]})"
-        raise UserError(
-            f"{workdir.path} already holds {what}: choose another --workdir, --resume an interrupted run, "
-            "or replace it with --overwrite."
-        )
-    files = (
-        workdir.config_file,
-        workdir.labels_file,
-        workdir.history_file,
-        workdir.best,
-        workdir.final,
-        workdir.neighbors,
-    )
-    folders = (workdir.tensorboard, workdir.checkpoint.parent, workdir.evaluation, workdir.export)
-    ours = [part.name for part in (*files, *folders) if part.exists()]
-    if ours and not workdir.config_file.exists():
-        raise UserError(f"{workdir.path} holds {ours[0]}, but no run; choose another --workdir.")
-    if ours:
-        _ = workdir.description  # refuses a config.json that no run wrote
-    for part in files:
-        part.unlink(missing_ok=True)
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_last(root: Path = RUNS) -> WorkDirectory:

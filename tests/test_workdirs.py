@@ -1,19 +1,20 @@
-"""The last run is found, numbers are never used twice, damaged folders are refused in one sentence."""
+"""The last run is found, numbers are never used twice, damaged folders are refused, and one run has a folder alone."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
-from kuzushiji_tf.workdirs import WorkDirectory, claimed, find_last, next_path
+from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, require_usable, reserved
 
 CONFIG = TrainingConfig(epochs=7)
 
 
-def make_run(path, at):
-    write_json(path / "config.json", {"config": CONFIG.to_dict(), "versions": {}, "data": {}})
+def make_run(path, at=0, config=CONFIG, **data):
+    write_json(path / "config.json", {"config": config.to_dict(), "versions": {}, "data": data})
     os.utime(path / "config.json", (at, at))
 
 
@@ -43,20 +44,46 @@ def test_a_damaged_config_is_refused_in_one_sentence(tmp_path, text):
         _ = WorkDirectory(tmp_path).config
 
 
-def test_an_unknown_knob_in_a_config_is_named(tmp_path):
+def test_an_unknown_setting_in_a_config_is_named(tmp_path):
     write_json(tmp_path / "config.json", {"config": {"epochz": 3}, "versions": {}, "data": {}})
     with pytest.raises(UserError, match="'epochs'"):
         _ = WorkDirectory(tmp_path).config
 
 
-def test_a_claim_ends_with_its_block(tmp_path):
+def test_a_folder_is_free_again_when_its_run_has_ended(tmp_path):
     for _ in range(2):
-        with claimed(tmp_path / "run", CONFIG, overwrite=False, resume=False) as workdir:
+        with reserved(tmp_path / "run", CONFIG, overwrite=False, resume=False) as workdir:
             assert workdir.path.is_dir()
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "run").write_text("")
-    claim = claimed(tmp_path / "run", CONFIG, overwrite=True, resume=False)
-    with pytest.raises(UserError, match="is a file"), claim:
+    with pytest.raises(UserError, match="is a file"):
+        require_usable(tmp_path / "run", CONFIG, overwrite=True, resume=False)
+
+
+def test_a_folder_that_a_run_cannot_have_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(MissingFileError), reserved(tmp_path / "run", CONFIG, overwrite=False, resume=True):
         pass
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "ink", "normalization"),
+    [
+        ("kana", "synthetic", "ink-box"),
+        ("hiragana+katakana", "synthetic", "ink-box"),
+        ("kana+touch-kana", "synthetic", "ink-box"),
+        ("kmnist+kana", "scanned", "none"),
+        ("mine/kana", "scanned", "none"),
+    ],
+)
+def test_of_a_run_from_before_it_is_known_what_its_data_was(tmp_path, dataset, ink, normalization):
+    make_run(tmp_path, config=replace(CONFIG, dataset=dataset))
+    data = WorkDirectory(tmp_path).data
+    assert (data["ink"], data["normalization"]) == (ink, normalization)
+
+
+def test_what_a_run_says_of_its_data_counts(tmp_path):
+    make_run(tmp_path, ink="pen", normalization="none")
+    assert WorkDirectory(tmp_path).data == {"ink": "pen", "normalization": "none"}

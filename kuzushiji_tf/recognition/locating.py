@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.datasets.registry import ink_of
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 from kuzushiji_tf.files import content_sha256
 from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, LABELS, find_embedded, read_card
@@ -73,8 +72,8 @@ def _lone_file(path: Path) -> Located:
     if path.suffix == ".tflite" and (inside := find_embedded(path)):
         labels, card = inside
         return Located(path, siblings / LABELS, card["input"]["normalization"], labels)
-    normalization = _normalization_of(WorkDirectory(siblings)) if (siblings / "config.json").exists() else "none"
-    return Located(path, siblings / LABELS, normalization)
+    is_of_run = (siblings / "config.json").exists()
+    return Located(path, siblings / LABELS, WorkDirectory(siblings).data["normalization"] if is_of_run else "none")
 
 
 def _in_work_directory(path: Path, file: str) -> Located:
@@ -89,7 +88,7 @@ def _in_work_directory(path: Path, file: str) -> Located:
         raise MissingFileError(
             f"{path} holds no {found.name}; finish it with: python train.py --resume --workdir {path}"
         )
-    return Located(found, workdir.labels_file, _normalization_of(workdir))
+    return Located(found, workdir.labels_file, workdir.data["normalization"])
 
 
 def _in_exported_folder(folder: Path, file: str) -> Located:
@@ -108,8 +107,3 @@ def _in_exported_folder(folder: Path, file: str) -> Located:
 
 def _first_file(folder: Path) -> str:
     return next((key for key, name in EXPORTED_FILES.items() if (folder / name).exists()), "float32")
-
-
-def _normalization_of(workdir: WorkDirectory) -> str:
-    """Images drawn from strokes, and so any image given to their models, are normalized by the ink's box."""
-    return "none" if ink_of(workdir.config.dataset) == "scanned" else "ink-box"

@@ -17,7 +17,7 @@ from kuzushiji_tf.exporting.model_card import describe_run
 from kuzushiji_tf.files import atomic_path, content_sha256, write_json
 from kuzushiji_tf.models.loading import PROBABILITIES, load_keras, with_probabilities
 from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
-from kuzushiji_tf.workdirs import WorkDirectory, claimed
+from kuzushiji_tf.workdirs import WorkDirectory, reserved
 
 MODEL = "ensemble"
 
@@ -106,7 +106,7 @@ def join_runs(
         weights = fit_weights(np.stack([predictor.predict(dataset.images) for predictor in predictors]), dataset.labels)
     model = build_ensemble(members, weights)
     first = runs[0].description
-    with claimed(output, runs[0].config, overwrite, resume=False) as workdir:
+    with reserved(output, runs[0].config, overwrite, resume=False) as workdir:
         entry = {"weights": weighting, "validation_images": images, "members": _describe(runs, predictors, weights)}
         config = {**runs[0].config.to_dict(), "model": MODEL}
         write_json(

@@ -36,7 +36,7 @@ from kuzushiji_tf.training.checkpoints import load_checkpoint, save_for_use
 from kuzushiji_tf.training.compiling import compiled_models, unmixed, with_targets
 from kuzushiji_tf.training.distillation import describe_teacher, find_teacher, load_teacher
 from kuzushiji_tf.training.distribution import device_name, make_strategy
-from kuzushiji_tf.workdirs import WorkDirectory, claimed
+from kuzushiji_tf.workdirs import WorkDirectory, reserved
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg")
 
@@ -68,7 +68,7 @@ def train(
     dataset = load_dataset(config.dataset, "train", LoadOptions.of_run(config, data_dir))
     teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
     rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)
-    with claimed(path, config, overwrite, resume) as workdir:
+    with reserved(path, config, overwrite, resume) as workdir:
         if resume:
             _require_same_data(workdir, dataset)
             _require_same_teacher(workdir, teacher)

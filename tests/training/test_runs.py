@@ -23,7 +23,7 @@ from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.training import checkpoints
 from kuzushiji_tf.training import runs as training
 from kuzushiji_tf.training.population import measure_population
-from kuzushiji_tf.workdirs import WorkDirectory, claimed
+from kuzushiji_tf.workdirs import WorkDirectory, reserved
 from tests.making import CHARACTERS, random_dataset
 
 QUICK = TrainingConfig(
@@ -297,7 +297,7 @@ def test_nearest_neighbors_are_a_run_like_any_other(tmp_path):
 
 
 def test_a_work_directory_in_use_is_refused(tmp_path):
-    claim = claimed(tmp_path / "run", QUICK, overwrite=False, resume=False)
+    claim = reserved(tmp_path / "run", QUICK, overwrite=False, resume=False)
     with claim, pytest.raises(UserError, match="in use by another run"):
         training.train(QUICK, tmp_path / "run", overwrite=True)
 

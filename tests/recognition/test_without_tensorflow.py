@@ -58,8 +58,3 @@ labels = open("saved_models/{name}/labels.txt", encoding="utf-8").read().splitli
 print(probabilities.shape == (1, len(labels)), abs(float(probabilities.sum()) - 1) < 0.01)
 """
     assert _run(python, program) == "True True\n"
-
-
-@pytest.mark.slow
-def test_the_example_of_the_readme_runs_there_too(python):
-    assert _run(python, code_block("README.md", "python", "ai_edge_litert")).strip()

@@ -38,10 +38,9 @@ def write_chain(path: Path, seed: int = 0, config: TransferConfig = QUICK) -> Ch
         stage: [build(config.vae.width, config.latent, seed + number) for build in (build_encoder, build_decoder)]
         for number, stage in enumerate(("vae-old", "vae-new"))
     }
-    models["mdn"] = [build_mdn(config.latent, config.latent, config.mdn.components, config.mdn.hidden, seed=seed)]
-    knobs, scale = config.sketch, 0.1
-    hidden_layers = {name: getattr(knobs, name) for name in ("latent_units", "glimpse_units", "output_units")}
-    sketch = build_sketch(knobs.units, knobs.mixtures, config.latent, seed=seed, scale=scale, **hidden_layers)
+    models["mdn"] = [build_mdn(config.mdn, config.latent, seed)]
+    scale = 0.1
+    sketch = build_sketch(config.sketch, config.latent, seed, scale)
     for weight in sketch.trainable_variables:
         weight.assign(3 * weight.numpy())  # so that a drawing depends on its latent vector
     models["sketch"] = [sketch]
@@ -55,7 +54,7 @@ def write_chain(path: Path, seed: int = 0, config: TransferConfig = QUICK) -> Ch
             np.save(stage.weights[1], parameters.astype(np.float32))
         description = {
             "stage": name,
-            "knobs": config.knobs_of(name),
+            "knobs": config.settings_of(name),
             "data": {"scale": scale},
             "predecessors": {other: folder.stage(other).digest() for other in PREDECESSORS[name]},
             "result": {},

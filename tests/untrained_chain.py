@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kuzushiji_tf.transfer.scores import ScoringData, load_scoring_data
+from kuzushiji_tf.transfer.scores import Scoring, ScoringData, load_scoring_data
 from kuzushiji_tf.transfer.workdirs import ChainFolder
 from tests.toy_chains import modern_recognizer, use_few_characters, write_chain
 
@@ -38,5 +38,5 @@ def exported_chain(untrained, scoring_data, tmp_path_factory) -> Path:
     recognizer = modern_recognizer()
     with pytest.MonkeyPatch.context() as patch:
         use_few_characters(patch)
-        export_chain(untrained, output, scoring_data, recognizer, recognizer)
+        export_chain(untrained, output, Scoring(scoring_data, recognizer, recognizer))
     return output

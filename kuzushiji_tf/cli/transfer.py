@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,12 +23,12 @@ class TrainFlags:
     All that is trained lies in one work directory, a folder a stage. What is finished is left as it is.
     """
 
-    stage: Literal[*STAGES, "all"] = "all"  # all: those that are not finished, in order
-    recipe: Path | None = None  # a TOML file with the knobs; default: those of the chain that is there
+    stage: Literal["vae-old", "vae-new", "mdn", "sketch", "all"] = "all"  # all: those that are not finished, in order
+    recipe: Path | None = None  # a TOML file with the settings; default: those of the chain in --workdir
     workdir: Path | None = None  # of the chain; default: a new runs/transfer-<number>, for one stage the last one
     data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
-    resume: bool = False  # go on with an interrupted training (of --workdir, or the last one)
-    overwrite: bool = False  # replace the stage that --workdir holds, and all that stand on it
+    resume: bool = False  # continue an interrupted training (of --workdir, or the last one)
+    overwrite: bool = False  # replace the stage that --workdir holds, and all that build on it
 
 
 TransferFlags = (
@@ -66,25 +67,26 @@ def train(flags: TrainFlags) -> None:
         KeyboardInterrupt: with a sentence that says how to go on.
     """
     if flags.resume and flags.recipe:
-        raise UserError("--resume goes on with the knobs the training was started with: leave --recipe out.")
+        raise UserError("--resume continues with the settings that the training was started with: leave --recipe out.")
     if flags.overwrite and (flags.resume or not flags.workdir):
-        raise UserError("--overwrite goes with --workdir, and not with --resume: it replaces what is there.")
+        raise UserError("--overwrite needs --workdir and excludes --resume: it replaces what that folder holds.")
     chain = _chain_of(flags)
-    config = load_recipe(flags.recipe, TransferConfig) if flags.recipe else _knobs_there(chain, flags)
+    config = load_recipe(flags.recipe, TransferConfig) if flags.recipe else _settings_of(chain, flags)
     stages = STAGES if flags.stage == "all" else (flags.stage,)
     chain.require_predecessors(stages[0])  # said at once, before TensorFlow is loaded
     print(f"training a transfer chain in {chain.path}", flush=True)
-    from kuzushiji_tf.runtime import start_tensorflow
+    from kuzushiji_tf.batches.startup import start_tensorflow
 
     start_tensorflow()
-    from kuzushiji_tf.transfer.stages import train_stages
+    from kuzushiji_tf.transfer.stages import StageOptions, train_stages
 
+    options = StageOptions(stages, flags.data_dir, flags.overwrite, flags.resume, partial(print, flush=True))
     try:
-        train_stages(config, chain.path, stages, flags.data_dir, flags.overwrite, flags.resume)
+        train_stages(config, chain.path, options)
     except KeyboardInterrupt:
         if not chain.config_file.exists():
             raise
-        stopped = "Stopped; the last finished epoch is kept, go on with:"
+        stopped = "Stopped; the last finished epoch is kept; continue with:"
         raise KeyboardInterrupt(f"{stopped} {chain.command(flags.stage)} --resume") from None
     print(f"\nNext:\n{_next_step(chain)}")
 
@@ -101,8 +103,8 @@ def _chain_of(flags: TrainFlags) -> ChainFolder:
         return next_chain()
 
 
-def _knobs_there(chain: ChainFolder, flags: TrainFlags) -> TransferConfig:
-    """Return the knobs of a chain that exists, of one to be begun the defaults."""
+def _settings_of(chain: ChainFolder, flags: TrainFlags) -> TransferConfig:
+    """Return the settings of a chain that exists, or the defaults for a new one."""
     return chain.config if flags.resume or chain.config_file.exists() else TransferConfig()
 
 

@@ -4,16 +4,20 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.runtime import start_tensorflow
 from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain
 
+if TYPE_CHECKING:
+    from kuzushiji_tf.recognition.predictors import Predictor
+    from kuzushiji_tf.transfer.scores import Scoring
+
 _SHIPPED = Path(__file__).parents[2] / "saved_models"
-SHIPPED_CHAIN, SHIPPED_RECOGNISER, SHIPPED_CLASSIFIER = (
+SHIPPED_CHAIN, SHIPPED_RECOGNIZER, SHIPPED_CLASSIFIER = (
     _SHIPPED / name for name in ("transfer", "touch-joyo", "kkanji")
 )
 _SHOWN = 5  # candidates printed for each picture
@@ -69,7 +73,7 @@ class GenerateFlags:
 class _ScoringFlags:
     """What a chain is scored with."""
 
-    recognizer: Path = SHIPPED_RECOGNISER  # of modern characters; it reads what the chain draws and writes
+    recognizer: Path = SHIPPED_RECOGNIZER  # of modern characters; it reads what the chain draws and writes
     classifier: Path = SHIPPED_CLASSIFIER  # of kuzushiji, to compare with on seen characters
     images: int = 2000  # of seen and of unseen characters each, chosen by a fixed seed
     data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
@@ -117,7 +121,7 @@ def generate(flags: GenerateFlags) -> None:
     if not flags.images:
         raise UserError("Name at least one picture: python -m kuzushiji_tf transfer generate IMAGE --out DIR")
     from kuzushiji_tf.transfer import generation
-    from kuzushiji_tf.transfer.chain import load_chain
+    from kuzushiji_tf.transfer.opening import load_chain
 
     folders = [flags.out / name for name in generation.folder_names(flags.images)]
     for folder in folders:
@@ -153,19 +157,17 @@ def evaluate(flags: EvaluateFlags) -> None:
         UserError, MissingFileError: the chain, a recognizer or Kuzushiji-Kanji is not as it should be.
     """
     from kuzushiji_tf.files import write_json
-    from kuzushiji_tf.transfer.chain import EVALUATION, digests_of, load_chain
-    from kuzushiji_tf.transfer.scores import load_scoring_data, score_chain
+    from kuzushiji_tf.transfer.opening import EVALUATION, load_chain
+    from kuzushiji_tf.transfer.scores import score_chain
 
     target = flags.target or _default_target()
     readers = _load_readers(flags)
     chain = load_chain(target)
-    _report("loading Kuzushiji-Kanji and KanjiVG")
-    data = load_scoring_data(flags.data_dir, flags.images, chain.settings.use_variants)
-    scores = score_chain(chain, data, *readers, report=_report)
+    scores = score_chain(chain, _load_scoring(flags, readers, chain.settings.use_variants))
     _print_scores(target, scores)
     folder = ChainFolder(target)
     if folder.config_file.exists():
-        write_json(target / EVALUATION, scores | {"weights": digests_of(folder)})
+        write_json(target / EVALUATION, scores | {"weights": folder.digests()})
     if flags.json:
         print(json.dumps(scores, ensure_ascii=False))
 
@@ -178,8 +180,8 @@ def figure(flags: FigureFlags) -> None:
     """
     from kuzushiji_tf.evaluation import figures
     from kuzushiji_tf.files import atomic_path
-    from kuzushiji_tf.transfer.chain import load_chain
     from kuzushiji_tf.transfer.figures import choose_figure, transfer_figure
+    from kuzushiji_tf.transfer.opening import load_chain
 
     if flags.out.is_dir():
         raise UserError(f"{flags.out} is a folder; --out names the file to write, such as figure.png.")
@@ -205,12 +207,10 @@ def export(flags: ExportFlags) -> None:
     print(f"exporting {folder.path} to {output}", flush=True)
     start_tensorflow()
     from kuzushiji_tf.transfer.exporting import check_output, export_chain
-    from kuzushiji_tf.transfer.scores import load_scoring_data
 
     check_output(output, flags.overwrite)
-    _report("loading Kuzushiji-Kanji and KanjiVG")
-    data = load_scoring_data(flags.data_dir, flags.images, folder.config.use_variants)
-    card = export_chain(folder, output, data, *readers, small=flags.small, overwrite=flags.overwrite, report=_report)
+    scoring = _load_scoring(flags, readers, folder.config.use_variants)
+    card = export_chain(folder, output, scoring, small=flags.small, overwrite=flags.overwrite)
     print(f"\n  {'file':32}{'bytes':>12}{'difference':>12}")
     for name, file in card["files"].items():
         difference = f"{file['max_difference']:.1e}" if "max_difference" in file else ""
@@ -221,10 +221,17 @@ def export(flags: ExportFlags) -> None:
         print(json.dumps({"output": str(output), "files": card["files"], **card["evaluation"]}, ensure_ascii=False))
 
 
-def _load_readers(flags: _ScoringFlags) -> tuple[Any, Any]:
+def _load_readers(flags: _ScoringFlags) -> tuple["Predictor", "Predictor"]:
     from kuzushiji_tf.recognition.predictors import load_predictor
 
     return load_predictor(flags.recognizer), load_predictor(flags.classifier)
+
+
+def _load_scoring(flags: _ScoringFlags, readers: tuple["Predictor", "Predictor"], use_variants: bool) -> "Scoring":
+    from kuzushiji_tf.transfer.scores import Scoring, load_scoring_data
+
+    _report("loading Kuzushiji-Kanji and KanjiVG")
+    return Scoring(load_scoring_data(flags.data_dir, flags.images, use_variants), *readers, _report)
 
 
 def _default_target() -> Path:

@@ -1,6 +1,7 @@
 """What each stage learns from, batch by batch: a batch is a pure function of the seed and its number."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -26,7 +27,7 @@ def image_batches(images: np.ndarray, rows: np.ndarray, plan: EpochPlan) -> Batc
     """Return batches of some images, uint8 `[n, 64, 64]`, as an autoencoder is trained on them."""
     shown, chosen = tf.constant(images), tf.constant(rows)
 
-    def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
+    def make(positions: tf.Tensor, _seed: tf.Tensor) -> Any:
         return _as_vae_takes(tf.gather(shown, tf.gather(chosen, positions)))
 
     return _endless(plan, make)
@@ -38,18 +39,28 @@ def ordered_images(images: np.ndarray, rows: np.ndarray, batch_size: int) -> tf.
     return batches.map(_as_vae_takes, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def latent_batches(old: np.ndarray, new: np.ndarray, partners: np.ndarray, plan: EpochPlan) -> Batches:
-    """Return batches (zold, znew) `[step_size, latent]` each, drawn anew from the posteriors in each pass.
+@dataclass(frozen=True, eq=False)
+class Posteriors:
+    """What the encoders make of the images of both sides, and who is paired with whom.
 
-    Args:
-        old: posteriors of kuzushiji images, float32 `[n, 2 * latent]`.
-        new: posteriors of modern images, float32 `[m, 2 * latent]`.
-        partners: the place in `new` of each row of `old`, int64 `[n]`.
+    Attributes:
+        old: of kuzushiji images that have a partner, float32 `[n, 2 * latent]`.
+        partners: the place in `new` of each of them, int64 `[n]`.
+        new: of modern images, float32 `[m, 2 * latent]`.
     """
-    given, wanted, place_of = tf.constant(old), tf.constant(new), tf.constant(partners)
+
+    old: np.ndarray
+    partners: np.ndarray
+    new: np.ndarray
+
+
+def latent_batches(posteriors: Posteriors, plan: EpochPlan) -> Batches:
+    """Return batches (zold, znew) `[step_size, latent]` each, drawn anew from the posteriors in each pass."""
+    given, wanted = tf.constant(posteriors.old), tf.constant(posteriors.new)
+    place_of = tf.constant(posteriors.partners)
 
     def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
-        normals = tf.random.stateless_normal((plan.step_size, old.shape[1]), seed)
+        normals = tf.random.stateless_normal((plan.step_size, posteriors.old.shape[1]), seed)
         normals_old, normals_new = tf.split(normals, 2, axis=1)
         z_new = sample_posterior(tf.gather(wanted, tf.gather(place_of, positions)), normals_new, ops)
         return sample_posterior(tf.gather(given, positions), normals_old, ops), z_new
@@ -58,35 +69,34 @@ def latent_batches(old: np.ndarray, new: np.ndarray, partners: np.ndarray, plan:
 
 
 class DrawingLatents:
-    """The latent vectors that drawings are trained with (arXiv 1812.01718, algorithm 1).
+    """What drawings are trained with: latent vectors (arXiv 1812.01718, algorithm 1), and the ink they stand for.
 
     Of a character that has kuzushiji images: what the MDN samples for one of them, chosen at random. Of any other, and
     of some of these too if asked: a sample from the posterior of its modern image.
 
     Args:
         mdn: the trained network, its weights on the processor, where batches are made.
-        old: posteriors of kuzushiji images to train on, float32 `[n, 2 * latent]`.
-        partners: the place of each one's modern character, int64 `[n]`.
-        new: posteriors of the modern images, float32 `[m, 2 * latent]`.
+        posteriors: of the images to train on.
         temperature: at which the MDN is sampled; 1 as published, less gives more often what is of the right character.
         encoded_share: chance of a character that has kuzushiji images to be written from its modern image all the same;
             0 as published.
+        image_decoder: of modern images, its weights on the processor, for drawings that are written with the ink of
+            their z in sight; None: without it.
     """
 
     def __init__(
         self,
         mdn: keras.Model,
-        old: np.ndarray,
-        partners: np.ndarray,
-        new: np.ndarray,
+        posteriors: Posteriors,
         temperature: float = 1.0,
         encoded_share: float = 0.0,
+        image_decoder: keras.Model | None = None,
     ):
-        order = np.argsort(partners, kind="stable")
-        counts = np.bincount(partners, minlength=len(new))
-        self._mdn, self._latent = mdn, new.shape[1] // 2
+        order = np.argsort(posteriors.partners, kind="stable")
+        counts = np.bincount(posteriors.partners, minlength=len(posteriors.new))
+        self._mdn, self._image_decoder, self._latent = mdn, image_decoder, posteriors.new.shape[1] // 2
         self._temperature, self._encoded_share = temperature, encoded_share
-        self._old, self._new = tf.constant(old[order]), tf.constant(new)
+        self._old, self._new = tf.constant(posteriors.old[order]), tf.constant(posteriors.new)
         self._counts, self._firsts = tf.constant(counts), tf.constant(np.cumsum(counts) - counts)
 
     def draw(self, places: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -112,15 +122,40 @@ class DrawingLatents:
         from_mdn = (counts > 0) & (uniforms[:, 2] >= self._encoded_share)
         return tf.where(from_mdn[:, None], mixed, encoded)
 
+    def with_ink(self, z: Any) -> dict[str, Any]:
+        """Return what the decoder of drawings is given for latent vectors: `z`, and `ink` where it is in sight."""
+        return {"z": z} if self._image_decoder is None else {"z": z, "ink": self._image_decoder(z, training=False)}
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How drawings differ from one pass to the next.
+
+    Attributes:
+        scaling: a drawing's width and height are each multiplied by a number from 1 - scaling to 1 + scaling.
+        jitter: standard deviation of what is added to the points, in the unit of the table's offsets.
+    """
+
+    scaling: float = 0.0
+    jitter: float = 0.0
+
+    def of(self, drawings: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Return drawings, stroke-5 `[batch, t, 5]`, varied as the seed says."""
+        fold_in, batch = tf.random.experimental.stateless_fold_in, drawings.shape[0]
+        factors = 1 + self.scaling * tf.random.stateless_uniform((batch, 1, 2), fold_in(seed, 2), -1, 1)
+        # Of the points: the offset after one that strays leads back to where the next should be.
+        strayed = self.jitter * tf.random.stateless_normal((*drawings.shape[:2], 2), fold_in(seed, 3))
+        noise = strayed - tf.pad(strayed[:, :-1], [[0, 0], [1, 0], [0, 0]])
+        is_drawn = 1 - drawings[..., 4:]
+        return tf.concat([is_drawn * (factors * drawings[..., :2] + noise), drawings[..., 2:]], axis=-1)
+
 
 def drawing_batches(
     table: SequenceTable,
     places: np.ndarray,
     latents: DrawingLatents,
     plan: EpochPlan,
-    scaling: float = 0.0,
-    jitter: float = 0.0,
-    image_decoder: keras.Model | None = None,
+    variation: Variation = Variation(),
 ) -> Batches:
     """Return batches ({z, previous}, rows) or ({z, previous, ink}, rows), as a Sketch-RNN decoder is trained on them.
 
@@ -132,37 +167,24 @@ def drawing_batches(
         table: the drawings.
         places: the modern character of each, int64 `[n]`.
         latents: gives each its z, a new one in each pass.
-        scaling: a drawing's width and height are each multiplied by a number from 1 - scaling to 1 + scaling.
-        jitter: standard deviation of what is added to the points, in the unit of the table's offsets.
-        image_decoder: of modern images, its weights on the processor, for drawings that are written with the ink of
-            their z in sight; None: without it.
+        plan: the order of the drawings.
+        variation: of the drawings.
     """
     rows, lengths, place_of = tf.constant(table.rows), tf.constant(table.lengths), tf.constant(places)
 
     def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
         z = latents.draw(tf.gather(place_of, positions), seed)
-        varied = vary(tf.gather(rows, positions), seed)
+        varied = variation.of(tf.gather(rows, positions), seed)
         longest = tf.reduce_max(tf.gather(lengths, positions)) + 1  # with one end
-        inputs = {"z": z, "previous": previous_rows(varied, ops)[:, : -(-longest // _LENGTHS) * _LENGTHS]}
-        if image_decoder is not None:
-            inputs["ink"] = image_decoder(z, training=False)
-        return inputs, varied
+        previous = previous_rows(varied, ops)[:, : -(-longest // _LENGTHS) * _LENGTHS]
+        return {**latents.with_ink(z), "previous": previous}, varied
 
-    def vary(drawings: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        fold_in = tf.random.experimental.stateless_fold_in
-        factors = 1 + scaling * tf.random.stateless_uniform((plan.step_size, 1, 2), fold_in(seed, 2), -1, 1)
-        # Of the points: the offset after one that strays leads back to where the next should be.
-        strayed = jitter * tf.random.stateless_normal((*drawings.shape[:2], 2), fold_in(seed, 3))
-        noise = strayed - tf.pad(strayed[:, :-1], [[0, 0], [1, 0], [0, 0]])
-        is_drawn = 1 - drawings[..., 4:]
-        return tf.concat([is_drawn * (factors * drawings[..., :2] + noise), drawings[..., 2:]], axis=-1)
-
-    def of_similar_lengths(turn: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def of_similar_lengths(pass_number: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         first = step - step % _POOL
         steps = tf.minimum(first + _POOL, plan.steps_per_pass) - first
-        pool = plan.positions(turn, first, steps)
+        pool = plan.positions(pass_number, first, steps)
         by_length = tf.gather(pool, tf.argsort(tf.gather(lengths, pool), stable=True))
-        seed = tf.stack([plan.seed + _POOLED, turn * plan.steps_per_pass + first])
+        seed = tf.stack([plan.seed + _POOLED, pass_number * plan.steps_per_pass + first])
         order = tf.random.experimental.stateless_shuffle(tf.range(steps), seed)
         return tf.reshape(by_length, (steps, plan.step_size))[order[step - first]]
 
@@ -194,14 +216,14 @@ def _endless(
     """Return the batches that `make` makes of a step's positions and of a seed that no other step has.
 
     Args:
-        positions_of: turn and step -> positions; None: the plan's own.
+        positions_of: the pass's number and the step in it -> positions; None: the plan's own.
     """
     positions_of = positions_of or plan.positions
 
     def batch_at(number: tf.Tensor) -> Any:
-        turn, step = number // plan.steps_per_pass, number % plan.steps_per_pass
+        pass_number, step = number // plan.steps_per_pass, number % plan.steps_per_pass
         seed = tf.random.experimental.stateless_fold_in(tf.constant([plan.seed, _DRAWS], tf.int64), number)
-        return make(tf.ensure_shape(positions_of(turn, step), plan.step_size), seed)
+        return make(tf.ensure_shape(positions_of(pass_number, step), plan.step_size), seed)
 
     def batches(start_step: int) -> tf.data.Dataset:
         steps = tf.data.Dataset.counter(start_step)

@@ -1,4 +1,4 @@
-"""Every knob of a chain's training, defined once: a recipe is made from these classes, and a stage says which are its.
+"""Every setting of a chain's training: a recipe is made from these classes, and a stage says which are its own.
 
 The defaults are the published settings: World Models for the autoencoders, Sketch-RNN for the decoder.
 """
@@ -114,11 +114,11 @@ class TransferConfig:
         require(AT_LEAST_ONE, self, ("latent",))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the knobs as plain values, for JSON."""
+        """Return the settings as plain values, for JSON."""
         return asdict(self)
 
-    def knobs_of(self, stage: str) -> dict[str, Any]:
-        """Return the knobs that a stage's training reads, named as in a recipe: `vae.width`."""
+    def settings_of(self, stage: str) -> dict[str, Any]:
+        """Return the settings that a stage's training reads, named as in a recipe: `vae.width`."""
         table, epochs = stage.split("-")[0], {"vae-old": "epochs_old", "vae-new": "epochs_new"}.get(stage, "epochs")
         own = {
             f"{table}.{name}": value

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class ChainData:
     def partners(self, dataset: CharacterDataset) -> np.ndarray:
         """Return the place of the modern character of each image of Kuzushiji-Kanji, int64 `[n]`; -1 for none."""
         place_of = {character: place for place, character in enumerate(self.characters)}
-        of_class = [place_of.get(self.pairing.modern.get(character), -1) for character in dataset.classes]
+        of_class = [place_of.get(self.pairing.modern.get(character, ""), -1) for character in dataset.classes]
         return np.array(of_class, np.int64)[dataset.labels]
 
     @cached_property
@@ -83,7 +84,7 @@ def load_chain_data(data_dir: Path | None = None, use_variants: bool = False) ->
     )
 
 
-def _sha256(*parts) -> str:
+def _sha256(*parts: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

@@ -1,6 +1,6 @@
 """Export a chain: its parts as `.tflite` files and a SavedModel, verified against Keras and scored as they are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,24 +18,23 @@ from kuzushiji_tf.exporting import folders as exporting
 from kuzushiji_tf.exporting.model_card import describe_file, describe_input
 from kuzushiji_tf.files import atomic_folder, write_json
 from kuzushiji_tf.recognition.litert import LiteRTFunction
-from kuzushiji_tf.recognition.predictors import Predictor
 from kuzushiji_tf.runtime import native_notes_hidden, versions_of
-from kuzushiji_tf.transfer.chain import (
+from kuzushiji_tf.transfer.chain import Chain
+from kuzushiji_tf.transfer.config import STAGES
+from kuzushiji_tf.transfer.gaussians import log_density, mode, split_posterior
+from kuzushiji_tf.transfer.modern import IMAGE_SIZE, draw_modern
+from kuzushiji_tf.transfer.opening import (
     CARD,
     CHARACTERS,
     FILES,
     LATENTS,
     UNIGRAM,
-    Chain,
     open_exported,
     open_work_directory,
     read_card,
 )
-from kuzushiji_tf.transfer.config import STAGES
-from kuzushiji_tf.transfer.gaussians import log_density, mode, split_posterior
-from kuzushiji_tf.transfer.modern import IMAGE_SIZE, draw_modern
 from kuzushiji_tf.transfer.parts import named_models
-from kuzushiji_tf.transfer.scores import ScoringData, score_chain
+from kuzushiji_tf.transfer.scores import Scoring, ScoringData, score_chain
 from kuzushiji_tf.transfer.sequences import START
 from kuzushiji_tf.transfer.workdirs import ChainFolder
 
@@ -50,24 +49,16 @@ _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "kanjivg")
 
 
 def export_chain(
-    folder: ChainFolder,
-    output: Path,
-    data: ScoringData,
-    recognizer: Predictor,
-    classifier: Predictor | None = None,
-    *,
-    small: bool = False,
-    overwrite: bool = False,
-    report: Callable[[str], None] = lambda message: None,
+    folder: ChainFolder, output: Path, scoring: Scoring, *, small: bool = False, overwrite: bool = False
 ) -> dict[str, Any]:
     """Export a trained chain to a folder and return its card.
 
     Args:
-        data: what the files are verified and scored on.
-        recognizer, classifier: as `scores.score_chain`.
+        folder: the work directory.
+        output: the folder to write.
+        scoring: what the files are verified and scored on, and with what; its `report` is told what happens.
         small: leave the SavedModel out.
         overwrite: replace an exported chain at `output`.
-        report: is told what happens, line by line.
 
     Raises:
         MissingFileError: this is no work directory of a chain.
@@ -75,10 +66,11 @@ def export_chain(
             file differs from the Keras model by more than its bound; then nothing is left behind.
     """
     check_output(output, overwrite)
+    report = scoring.report
     folder.require_finished()
     models = named_models(folder)
     chain = open_work_directory(folder, models)
-    inputs = inputs_of_parts(chain, data)
+    inputs = inputs_of_parts(chain, scoring.data)
     with atomic_folder(output) as temporary:
         report("converting the parts to .tflite")
         figures = _write_parts(models, chain, inputs, temporary)
@@ -91,9 +83,9 @@ def export_chain(
         _write_modern(temporary, chain)
         figures |= {name: describe_file(temporary / name) for name in (UNIGRAM, LATENTS, CHARACTERS)}
         exported = open_exported(temporary, replace(chain.settings, least_density=None))
-        scores = score_chain(exported, data, recognizer, classifier, report)
+        scores = score_chain(exported, scoring)
         settings = replace(chain.settings, least_density=scores["least_density"])
-        card = _make_card(folder, settings.to_dict(), figures, scores, data, (recognizer, classifier))
+        card = _make_card(folder, settings.to_dict(), figures, scores, scoring)
         write_json(temporary / CARD, card)
     return card
 
@@ -145,7 +137,7 @@ def inputs_of_parts(chain: Chain, data: ScoringData) -> dict[str, dict[str, np.n
     modern = draw_modern([data.drawings[character] for character in examples.new[:VERIFIED]])
     z_old, _ = split_posterior(chain.encode_old(images))
     z_new, _ = split_posterior(chain.encode_new(modern))
-    previous = np.tile(np.float32(START), (len(z_new), 1))
+    previous = np.tile(np.array(START, np.float32), (len(z_new), 1))
     return {
         "encoder_old": {"image": images[..., np.newaxis].astype(np.float32)},
         "encoder_new": {"image": modern[..., np.newaxis].astype(np.float32)},
@@ -230,11 +222,10 @@ def _make_card(
     settings: dict[str, Any],
     files: dict[str, dict[str, Any]],
     scores: dict[str, Any],
-    data: ScoringData,
-    readers: tuple[Predictor, Predictor | None],
+    scoring: Scoring,
 ) -> dict[str, Any]:
     """Return the card as plain values, in the order in which a person reads it."""
-    recognizer, classifier = (reader and "/".join(reader.path.parts[-2:]) for reader in readers)
+    readers = {"recognizer": scoring.recognizer, "classifier": scoring.classifier}
     return {
         "name": "transfer",
         "purpose": "a kuzushiji kanji in, its modern form out, as pixels and stroke by stroke (arXiv 1812.01718, 3.2)",
@@ -243,8 +234,8 @@ def _make_card(
         "input": describe_input((IMAGE_SIZE, IMAGE_SIZE), "none"),
         "files": files,
         "evaluation": scores,
-        "evaluated_with": {"recognizer": recognizer, "classifier": classifier},
-        "split": dict(data.parts),
+        "evaluated_with": {name: reader and "/".join(reader.path.parts[-2:]) for name, reader in readers.items()},
+        "split": dict(scoring.data.parts),
         "data": [
             {"name": "Kuzushiji-Kanji", "licence": kmnist.LICENCE, "credit": kmnist.CREDIT},
             {"name": "KanjiVG", "licence": kanjivg.LICENCE, "credit": kanjivg.CREDIT},

@@ -89,7 +89,7 @@ def transfer_figure(
     """
     sides = {side: examples for side, examples in sides.items() if len(examples)}
     if not sides or samples < 1 or seed < 0:
-        raise UserError("A figure takes at least one character, one sample and a seed of 0 or more.")
+        raise UserError("A figure needs at least one character, at least one sample, and a seed of 0 or more.")
     width = _EDGE + _LABEL + (len(HEADINGS) + samples) * (_TILE + _GAP) + _EDGE
     rows = sum(map(len, sides.values()))
     sheet = Sheet(width, 2 * _EDGE + _HEADINGS + len(sides) * _REMARK + rows * (_TILE + _GAP))
@@ -151,7 +151,7 @@ def _require_pair(pairing: Pairing, character: str) -> None:
         raise UserError(f"Kuzushiji-Kanji has no images of {character!r}; choose another character.")
     if pairing.split[character] == "validation":
         raise UserError(
-            f"{character!r} is held out to watch the training, so that it is neither seen nor unseen; choose another."
+            f"{character!r} is held out for validation, so it is neither a seen nor an unseen character; choose another."
         )
 
 

@@ -102,7 +102,7 @@ def transfer(chain: Chain, images: np.ndarray, samples: int, temperature: float,
         UserError: a number is out of its range.
     """
     if samples < 1 or seed < 0:
-        raise UserError(f"The number of samples is {samples} and the seed {seed}; give at least 1 and 0.")
+        raise UserError(f"The number of samples is {samples} and the seed is {seed}; they must be at least 1 and 0.")
     parameters = chain.mixture(split_posterior(chain.encode_old(images))[0])
     drawings = write_samples(chain, parameters, samples, temperature, seed)
     pixels = to_pixels(predict_pixels(chain, parameters, seed))
@@ -134,8 +134,7 @@ def write(chain: Chain, z: np.ndarray, noise: np.ndarray, temperature: float) ->
     Args:
         noise: of `writing.draw_noise`.
     """
-    settings = chain.settings
-    sequences = writing.generate(chain.start, chain.step, z, noise, temperature, settings.longest, settings.scale)
+    sequences = writing.generate(chain.writer, z, noise, temperature)
     return [to_strokes(sequence) for sequence in sequences]
 
 
@@ -190,12 +189,12 @@ def check_replaceable(folder: Path, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise UserError(f"{folder} is a file; a folder is to be written there: choose another --out.")
+        raise UserError(f"{folder} is a file, where a folder would be written: choose another --out.")
     foreign = sorted(entry.name for entry in folder.iterdir() if not _OURS.fullmatch(entry.name))
     if foreign:
         raise UserError(f"{folder} holds {foreign[0]}, which `transfer generate` did not write; choose another --out.")
     if not overwrite and any(folder.iterdir()):
-        raise UserError(f"{folder} is there already: choose another --out, or replace it with --overwrite.")
+        raise UserError(f"{folder} already exists: choose another --out, or replace it with --overwrite.")
 
 
 def write_transfer(made: Transfer, folder: Path) -> None:

@@ -40,8 +40,8 @@ class Glimpse(layers.Layer):
         scale: of offsets and positions, in sides of the canvas.
     """
 
-    def __init__(self, scale: float, **knobs):
-        super().__init__(**knobs)
+    def __init__(self, scale: float, **kwargs):
+        super().__init__(**kwargs)
         self.scale = scale
 
     def call(self, canvas: Any, drawn: Any, offsets: Any, positions: Any, pen: Any) -> tuple[Any, Any]:
@@ -54,7 +54,8 @@ class Glimpse(layers.Layer):
         seen = [_window(image, centers, *window) for image in images for window in WINDOWS]
         return ops.concatenate(seen, axis=-1), drawn[:, -1]
 
-    def compute_output_shape(self, canvas_shape, drawn_shape, offsets_shape, positions_shape, pen_shape):
+    # Keras goes by the names of these arguments.
+    def compute_output_shape(self, canvas_shape, drawn_shape, offsets_shape, positions_shape, pen_shape):  # noqa: ARG002
         """Return the shapes of both."""
         return (*positions_shape[:2], SEEN), drawn_shape
 

@@ -29,10 +29,10 @@ class LatentPictures(keras.callbacks.Callback):
         self._folder, self._encoder, self._decoder, self._epochs = folder, encoder, decoder, epochs
         self._images = images[np.linspace(0, len(images) - 1, SIDE * SIDE // 2).astype(int)]
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, _logs=None):
         self._writer = tf.summary.create_file_writer(str(self._folder / "pictures"))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, _logs=None):
         if (epoch + 1) % max(1, self._epochs // _TIMES) and epoch + 1 < self._epochs:
             return
         means, _ = split_posterior(np.asarray(self._encoder(self._images[..., None].astype(np.float32))))

@@ -27,12 +27,12 @@ class LayerNormLSTMCell(layers.Layer):
         seed: of the initial weights.
     """
 
-    def __init__(self, features: int, units: int, layer_norm: bool = True, seed: int = 0, **knobs):
-        super().__init__(**knobs)
+    def __init__(self, features: int, units: int, layer_norm: bool = True, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
         self.features, self.units, self.layer_norm, self.seed = features, units, layer_norm, seed
         self.state_size, self.output_size = [units, units, 4 * units], units
 
-    def build(self, input_shape):
+    def build(self, input_shape):  # noqa: ARG002  Keras's signature
         """Make the weights: one kernel for the input and the hidden state, gains and shifts."""
         self.kernel = self.add_weight((self.features + self.units, 4 * self.units), self._initial_kernel, name="kernel")
         if self.layer_norm:
@@ -91,9 +91,9 @@ class ConditionedLSTM(layers.Layer):
         layer_norm: bool = True,
         recurrent_dropout: float = 0.0,
         seed: int = 0,
-        **knobs,
+        **kwargs,
     ):
-        super().__init__(**knobs)
+        super().__init__(**kwargs)
         self.features, self.units, self.layer_norm = features, units, layer_norm
         self.recurrent_dropout, self.seed = recurrent_dropout, seed
         seeds = Seeds(seed)
@@ -107,7 +107,7 @@ class ConditionedLSTM(layers.Layer):
         )
         self.random = keras.random.SeedGenerator(seeds.draw())
 
-    def build(self, rows_shape, z_shape, hidden_shape, cell_shape):
+    def build(self, rows_shape, z_shape, hidden_shape, cell_shape):  # noqa: ARG002  Keras goes by these names
         """Make the weights."""
         self.condition.build(z_shape)
         self.loop.build(rows_shape)

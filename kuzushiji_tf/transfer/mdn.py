@@ -11,41 +11,28 @@ from keras import layers, ops
 from sklearn.mixture import GaussianMixture
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.models.building import Seeds, policy_of
+from kuzushiji_tf.models.building import Seeds
+from kuzushiji_tf.transfer.config import Mixture
 from kuzushiji_tf.transfer.gaussians import LATENT, LOG_SCALE_BOUND, log_density
 
-COMPONENTS = 10
-HIDDEN = 512  # units of each of the two hidden layers
 
-
-def build_mdn(
-    latent_in: int = LATENT,
-    latent: int = LATENT,
-    components: int = COMPONENTS,
-    hidden: int = HIDDEN,
-    dropout: float = 0.0,
-    seed: int = 0,
-    precision: str = "float32",
-) -> keras.Model:
-    """Return a new network: input `z`, float32 `[batch, latent_in]`; output float32 `[batch, parameters]`.
+def build_mdn(config: Mixture, latent: int = LATENT, seed: int = 0) -> keras.Model:
+    """Return a new network: input `z`, float32 `[batch, latent]`; output float32 `[batch, parameters]`.
 
     Args:
-        latent_in, latent: dimensions of the space it looks at, and of the one its mixtures lie in.
-        components: Gaussians of a mixture; each has `1 + 2 * latent` parameters.
-        hidden: units of each of the two hidden layers.
-        dropout: share of the hidden units left out at random in training.
+        config: its components, each of which has `1 + 2 * latent` parameters, hidden units and dropout.
+        latent: dimensions of the space that it looks at, and of the one that its mixtures lie in.
         seed: of the initial weights and of dropout.
-        precision: of the hidden layers' arithmetic: float32, bfloat16 or float16.
     """
-    seeds, policy = Seeds(seed), policy_of(precision)
-    z = keras.Input((latent_in,), name="z")
+    seeds = Seeds(seed)
+    z = keras.Input((latent,), name="z")
     x = z
     for _ in range(2):
-        x = layers.Dense(hidden, activation="relu", kernel_initializer=seeds.he_normal(), dtype=policy)(x)
-        if dropout:
-            x = layers.Dropout(dropout, seed=seeds.draw(), dtype=policy)(x)
+        x = layers.Dense(config.hidden, activation="relu", kernel_initializer=seeds.he_normal())(x)
+        if config.dropout:
+            x = layers.Dropout(config.dropout, seed=seeds.draw())(x)
     parameters = layers.Dense(
-        components * (1 + 2 * latent), kernel_initializer=seeds.glorot_uniform(), dtype="float32", name="parameters"
+        config.components * (1 + 2 * latent), kernel_initializer=seeds.glorot_uniform(), name="parameters"
     )(x)
     return keras.Model(z, parameters, name="mdn")
 
@@ -68,7 +55,7 @@ def compile_mdn(
     return mdn
 
 
-def fit_unigram(z: np.ndarray, components: int = COMPONENTS, seed: int = 0) -> np.ndarray:
+def fit_unigram(z: np.ndarray, components: int, seed: int = 0) -> np.ndarray:
     """Return the parameters float32 `[1, components * (1 + 2 * latent)]` of one mixture fitted to points by EM.
 
     The baseline that a network which looks at something should beat.
@@ -95,8 +82,8 @@ def fit_unigram(z: np.ndarray, components: int = COMPONENTS, seed: int = 0) -> n
 class MixtureLoss(keras.losses.Loss):
     """The negative log-likelihood: `y_true` holds points `[batch, latent]`, `y_pred` the mixtures' parameters."""
 
-    def __init__(self, **knobs):
-        super().__init__(**({"name": "negative_log_likelihood"} | knobs))
+    def __init__(self, **kwargs):
+        super().__init__(**({"name": "negative_log_likelihood"} | kwargs))
 
     def call(self, y_true, y_pred):
         """Return the loss of each point, in nats, `[batch]`."""

@@ -142,8 +142,8 @@ def load_old(data_dir: Path | None, part: str, use_variants: bool = False) -> Ch
     parts = [dataset.select(own) for dataset, own in zip((train, test), rows, strict=True)]
     if not all(map(len, parts)):
         return replace(max(parts, key=len), split=part)  # without a second copy of half a gigabyte
-    joined = {name: np.concatenate([getattr(own, name) for own in parts]) for name in ("images", "labels")}
-    return replace(train, split=part, **joined)
+    images, labels = (np.concatenate([getattr(own, name) for own in parts]) for name in ("images", "labels"))
+    return replace(train, split=part, images=images, labels=labels)
 
 
 def part_rows(

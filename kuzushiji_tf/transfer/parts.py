@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from kuzushiji_tf.errors import UserError, reason_of
 from kuzushiji_tf.transfer import vae  # noqa: F401  registers the layers that the encoders' files name
-from kuzushiji_tf.transfer.chain import Network
 from kuzushiji_tf.transfer.sketch import build_start, build_step
 from kuzushiji_tf.transfer.workdirs import ChainFolder
+from kuzushiji_tf.transfer.writing import Network
 
 BATCH = 256  # rows that Keras computes together
 
@@ -33,7 +33,6 @@ def named_models(folder: ChainFolder) -> dict[str, keras.Model]:
 
 def in_batches(model: keras.Model) -> Network:
     """Return a Keras model as a function of NumPy arrays that computes `BATCH` rows at a time."""
-
     # Of any number of rows: each that `predict_on_batch` has not met yet would be compiled anew. Compiled here, since
     # TensorFlow takes calls that compile one part after the other for one function compiled again and again, and warns.
     given = {name: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for name, tensor in model.input.items()}
@@ -53,7 +52,7 @@ def in_batches(model: keras.Model) -> Network:
 def _load_keras(file: Path) -> keras.Model:
     try:
         return keras.saving.load_model(file, compile=False)
-    except Exception as error:  # zip, JSON, HDF5 and deserialization each raise their own
+    except Exception as error:  # noqa: BLE001  zip, JSON, HDF5 and deserialization each raise their own
         raise UserError(f"{file} cannot be loaded ({reason_of(error)}); train its stage again.") from None
 
 

@@ -43,7 +43,7 @@ def from_svg(text: str) -> Strokes:
     if root is None or root.tag != _element("svg"):
         raise UserError("The text is not an SVG picture.")
     if root.find(f".//{_element('animate')}") is not None:
-        raise UserError("The picture is animated, and strokes can be read from a still one only.")
+        raise UserError("The picture is animated; strokes can only be read from a still one.")
     return [_from_path(path.get("d", "")) for path in root.iter(_element("path"))]
 
 

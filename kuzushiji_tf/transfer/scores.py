@@ -3,7 +3,7 @@
 Seen are test images of characters that it was trained on; of the unseen ones no part of it met a kuzushiji.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,23 @@ class ScoringData:
     parts: Mapping[str, dict[str, int]]
 
 
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """How a chain is scored.
+
+    Attributes:
+        data: on what.
+        recognizer: of modern characters; it reads what the chain draws and writes.
+        classifier: of kuzushiji, to compare with on seen characters; None leaves its score out.
+        report: is told what happens, line by line.
+    """
+
+    data: ScoringData
+    recognizer: Predictor
+    classifier: Predictor | None = None
+    report: Callable[[str], None] = lambda _: None
+
+
 def load_scoring_data(data_dir: Path | None, images: int = IMAGES, use_variants: bool = False) -> ScoringData:
     """Load at most `images` of each side, chosen by a fixed seed, and the drawings of their modern characters.
 
@@ -89,19 +106,13 @@ def choose_examples(dataset: CharacterDataset, modern: Mapping[str, str], images
     return Examples(dataset.images[rows], old, tuple(modern[character] for character in old))
 
 
-def load_drawings(examples: Sequence[Examples]) -> dict[str, Strokes]:
+def load_drawings(examples: Iterable[Examples]) -> dict[str, Strokes]:
     """Return KanjiVG's strokes of every modern character of some examples."""
     characters = sorted({character for own in examples for character in own.new})
     return dict(zip(characters, modern_strokes(characters), strict=True))
 
 
-def score_chain(
-    chain: Chain,
-    data: ScoringData,
-    recognizer: Predictor,
-    classifier: Predictor | None = None,
-    report: Callable[[str], None] = lambda message: None,
-) -> dict[str, Any]:
+def score_chain(chain: Chain, scoring: Scoring) -> dict[str, Any]:
     """Return every score of a chain.
 
     Keys that end in `_seen` and `_unseen`:
@@ -121,23 +132,19 @@ def score_chain(
     errors of a reconstruction's pixels (0..1), and `vae_old_kl` and `vae_new_kl`, of held-out images; `mdn_nll`,
     `mdn_nll_unigram` of these; `least_density`, which one in a hundred of them does not reach at its best candidate.
 
-    Args:
-        recognizer: of modern characters.
-        classifier: of kuzushiji; None leaves its key out.
-        report: is told what happens, line by line.
-
     Raises:
         UserError: the recognizer knows none of the characters.
     """
+    data, recognizer, report = scoring.data, scoring.recognizer, scoring.report
     scores: dict[str, Any] = {}
     written: list[tuple[np.ndarray, np.ndarray]] = []
     for side, examples in data.sides.items():
         report(f"{side}: finding, drawing and writing {len(examples):,} characters")
-        own, readings = _score_side(chain, examples, data.drawings, recognizer)
+        own, readings = _score_side(chain, examples, scoring)
         scores |= {f"{key}_{side}": value for key, value in own.items()}
         written.append((readings, _targets(recognizer, examples.new)))
-    scores |= _bounds(chain, data, recognizer, written)
-    if classifier:
+    scores |= _bounds(chain, scoring, written)
+    if classifier := scoring.classifier:
         report("reading the seen kuzushiji with the classifier")
         seen = data.sides["seen"]
         readings = _read_images(classifier, seen.images)
@@ -173,24 +180,23 @@ def top_share(probabilities: np.ndarray, targets: np.ndarray, k: int) -> float:
     """
     known = targets >= 0
     if not known.any():
-        raise UserError("A recognizer knows none of the characters that it is to read; choose another.")
+        raise UserError("The recognizer knows none of the characters that it should read; choose another.")
     probabilities, targets = probabilities[known], targets[known]
     own = probabilities[np.arange(len(targets)), targets]
     better = (probabilities > own[:, np.newaxis]).sum(axis=1)
     return float((better < k).mean())
 
 
-def _score_side(
-    chain: Chain, examples: Examples, drawings: Mapping[str, Strokes], recognizer: Predictor
-) -> tuple[dict[str, Any], np.ndarray]:
+def _score_side(chain: Chain, examples: Examples, scoring: Scoring) -> tuple[dict[str, Any], np.ndarray]:
     """Return the scores of one side, and what the recognizer reads in its strokes `[n, classes]`."""
+    recognizer = scoring.recognizer
     parameters = chain.mixture(split_posterior(chain.encode_old(examples.images))[0])
     mode = gaussians.mode(parameters, chain.settings.latent)
     targets = _targets(recognizer, examples.new)
     images = _read_images(recognizer, to_pixels(chain.decode_new(mode)))
     written = _write_likeliest(chain, mode)
     readings = _read_drawings(recognizer, written)
-    wanted = np.array([len(drawings[character]) for character in examples.new])
+    wanted = np.array([len(scoring.data.drawings[character]) for character in examples.new])
     partners = chain.modern.latents[[chain.modern.characters.index_of(character) for character in examples.new]]
     scores = retrieval_scores(places_of(chain, parameters, examples.new))
     scores |= _likelihoods(chain, parameters, partners)
@@ -200,13 +206,12 @@ def _score_side(
     return scores | {"images": len(examples), "left_out": int((targets < 0).sum())}, readings
 
 
-def _bounds(
-    chain: Chain, data: ScoringData, recognizer: Predictor, written: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> dict[str, float]:
+def _bounds(chain: Chain, scoring: Scoring, written: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     """Return what perfect writing would score, and what the strokes score with their characters shuffled."""
+    data = scoring.data
     characters = sorted({character for examples in data.sides.values() for character in examples.new})
     simplified = [simplify(data.drawings[character], chain.settings.epsilon) for character in characters]
-    perfect = _read_drawings(recognizer, simplified)
+    perfect = _read_drawings(scoring.recognizer, simplified)
     every = [characters.index(character) for examples in data.sides.values() for character in examples.new]
     readings, targets = (np.concatenate(parts) for parts in zip(*written, strict=True))
     known = targets >= 0

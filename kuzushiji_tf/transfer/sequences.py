@@ -63,7 +63,7 @@ def make_table(
     kept = np.flatnonzero([len(sequence) <= longest for sequence in sequences])
     if not len(kept):
         raise UserError(
-            f"None of {len(drawings):,} drawings has at most {longest} points at a tolerance of {epsilon}; "
+            f"None of the {len(drawings):,} drawings has at most {longest} points at a tolerance of {epsilon}; "
             "raise the limit or the tolerance."
         )
     sequences = [sequences[place] for place in kept]
@@ -113,7 +113,7 @@ def simplify(strokes: Strokes, epsilon: float) -> Strokes:
 
 def to_stroke5(sequence: np.ndarray, scale: float, length: int) -> np.ndarray:
     """Return stroke-3 `[t, 3]` as stroke-5, offsets divided by `scale`, padded with `END`; float32 `[length, 5]`."""
-    rows = np.tile(np.float32(END), (length, 1))
+    rows = np.tile(np.array(END, np.float32), (length, 1))
     drawn = rows[: len(sequence)]
     drawn[:, :2] = sequence[:, :2] / np.float64(scale)
     drawn[:, 2:] = np.stack([1 - sequence[:, 2], sequence[:, 2], np.zeros(len(sequence))], axis=1)

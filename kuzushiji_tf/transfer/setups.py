@@ -16,6 +16,8 @@ from kuzushiji_tf.training.checkpoints import save_for_use
 from kuzushiji_tf.transfer.batches import (
     Batches,
     DrawingLatents,
+    Posteriors,
+    Variation,
     draw_from,
     drawing_batches,
     encode,
@@ -70,23 +72,27 @@ def set_up(name: str, config: TransferConfig, chain: ChainFolder, data: ChainDat
     Raises:
         UserError: no drawing is short enough (`sketch.longest`).
     """
-    setup = {"mdn": _set_up_mdn, "sketch": _set_up_sketch}.get(name)
-    return setup(config, chain, data) if setup else _set_up_vae(name, config, chain, data)
+    if name == "mdn":
+        return _set_up_mdn(config, chain, data)
+    if name == "sketch":
+        return _set_up_sketch(config, chain, data)
+    return _set_up_vae(name, config, chain, data)
 
 
 def _set_up_vae(name: str, config: TransferConfig, chain: ChainFolder, data: ChainData) -> Setup:
-    knobs, folder, seeds = config.vae, chain.stage(name), _seeds(config, name)
+    settings, folder, seeds = config.vae, chain.stage(name), _seeds(config, name)
     if name == "vae-old":
-        images, rows, epochs = data.old.images, np.arange(len(data.old)), knobs.epochs_old
+        images, rows, epochs = data.old.images, np.arange(len(data.old)), settings.epochs_old
         others, held_out = data.old_held_out.images, np.arange(len(data.old_held_out))
     else:
-        images, rows, epochs = data.images, np.flatnonzero(~data.held_out), knobs.epochs_new
+        images, rows, epochs = data.images, np.flatnonzero(~data.held_out), settings.epochs_new
         others, held_out = data.images, np.flatnonzero(data.held_out)
     encoder, decoder = (
-        build(knobs.width, config.latent, next(seeds), knobs.precision) for build in (build_encoder, build_decoder)
+        build(settings.width, config.latent, next(seeds), settings.precision)
+        for build in (build_encoder, build_decoder)
     )
-    model = compile_vae(build_vae(encoder, decoder, next(seeds)), knobs.learning_rate, knobs.floor, config.jit)
-    plan = EpochPlan(len(rows), knobs.batch_size, next(seeds))
+    model = compile_vae(build_vae(encoder, decoder, next(seeds)), settings.learning_rate, settings.floor, config.jit)
+    plan = EpochPlan(len(rows), settings.batch_size, next(seeds))
 
     def save() -> dict[str, float]:
         for part, file in zip((encoder, decoder), folder.weights, strict=True):
@@ -97,7 +103,7 @@ def _set_up_vae(name: str, config: TransferConfig, chain: ChainFolder, data: Cha
         model,
         plan,
         image_batches(images, rows, plan),
-        ordered_images(others, held_out, knobs.batch_size),
+        ordered_images(others, held_out, settings.batch_size),
         epochs,
         ("loss", "reconstruction_loss", "posterior_loss", "posterior_kl"),
         {
@@ -111,22 +117,23 @@ def _set_up_vae(name: str, config: TransferConfig, chain: ChainFolder, data: Cha
 
 
 def _set_up_mdn(config: TransferConfig, chain: ChainFolder, data: ChainData) -> Setup:
-    knobs, folder, seeds = config.mdn, chain.stage("mdn"), _seeds(config, "mdn")
-    new = _encode_modern(chain, data)
-    old, partners = _encode_paired(chain, data, data.old)
+    settings, folder, seeds = config.mdn, chain.stage("mdn"), _seeds(config, "mdn")
+    known = _encode_both(chain, data)
     old_held_out, partners_held_out = _encode_paired(chain, data, data.old_held_out)
-    model = build_mdn(config.latent, config.latent, knobs.components, knobs.hidden, knobs.dropout, next(seeds))
-    plan = EpochPlan(len(old), knobs.batch_size, next(seeds))
-    rate = keras.optimizers.schedules.CosineDecay(knobs.learning_rate, knobs.epochs * plan.steps_per_epoch)
-    compile_mdn(model, rate, knobs.weight_decay, jit=config.jit)
-    held_out = draw_from(old_held_out, next(seeds)), draw_from(new[partners_held_out], next(seeds))
+    model = build_mdn(settings, config.latent, next(seeds))
+    plan = EpochPlan(len(known.old), settings.batch_size, next(seeds))
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * plan.steps_per_epoch)
+    compile_mdn(model, rate, settings.weight_decay, jit=config.jit)
+    held_out = draw_from(old_held_out, next(seeds)), draw_from(known.new[partners_held_out], next(seeds))
     unigram_seed = next(seeds)
 
     def save() -> dict[str, float]:
         model_file, unigram_file = folder.weights
         save_for_use(model, model.optimizer, model_file)
-        some = np.random.default_rng(unigram_seed).permutation(len(old))[:UNIGRAM_POINTS]
-        unigram = fit_unigram(draw_from(new[partners[some]], unigram_seed), knobs.components, unigram_seed)
+        some = np.random.default_rng(unigram_seed).permutation(len(known.old))[:UNIGRAM_POINTS]
+        unigram = fit_unigram(
+            draw_from(known.new[known.partners[some]], unigram_seed), settings.components, unigram_seed
+        )
         with atomic_path(unigram_file) as temporary:
             np.save(temporary, unigram)
         return {"val_loss_unigram": -float(log_density(unigram, held_out[1]).mean())}
@@ -134,15 +141,15 @@ def _set_up_mdn(config: TransferConfig, chain: ChainFolder, data: ChainData) -> 
     return Setup(
         model,
         plan,
-        latent_batches(old, new, partners, plan),
-        tf.data.Dataset.from_tensor_slices(held_out).batch(knobs.batch_size),
-        knobs.epochs,
+        latent_batches(known, plan),
+        tf.data.Dataset.from_tensor_slices(held_out).batch(settings.batch_size),
+        settings.epochs,
         ("loss",),
         {
             "content_hash": _joined(data.old_hash, data.new_hash),
-            "images": len(old),
+            "images": len(known.old),
             "validation_images": len(old_held_out),
-            "characters": len(np.unique(partners)),
+            "characters": len(np.unique(known.partners)),
             "validation_characters": len(np.unique(partners_held_out)),
         },
         save,
@@ -150,47 +157,34 @@ def _set_up_mdn(config: TransferConfig, chain: ChainFolder, data: ChainData) -> 
 
 
 def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) -> Setup:
-    knobs, folder, seeds = config.sketch, chain.stage("sketch"), _seeds(config, "sketch")
+    settings, folder, seeds = config.sketch, chain.stage("sketch"), _seeds(config, "sketch")
     places, others = np.flatnonzero(~data.held_out), np.flatnonzero(data.held_out)
-    table, kept = make_table([data.drawings[place] for place in places], knobs.epsilon, knobs.longest)
+    table, kept = make_table([data.drawings[place] for place in places], settings.epsilon, settings.longest)
     held_out, kept_others = make_table(
-        [data.drawings[place] for place in others], knobs.epsilon, knobs.longest, table.scale
+        [data.drawings[place] for place in others], settings.epsilon, settings.longest, table.scale
     )
-    new = _encode_modern(chain, data)
-    old, partners = _encode_paired(chain, data, data.old)
+    known = _encode_both(chain, data)
     with tf.device("CPU:0"):  # where tf.data makes batches
         mdn = _load(chain, "mdn", 0)
-        image_decoder = _load(chain, "vae-new", 1) if knobs.glimpse_units else None
-    sketch = build_sketch(
-        knobs.units,
-        knobs.mixtures,
-        config.latent,
-        knobs.layer_norm,
-        knobs.recurrent_dropout,
-        next(seeds),
-        knobs.latent_units,
-        knobs.glimpse_units,
-        knobs.output_units,
-        table.scale,
-    )
-    model = compile_sketch(sketch, knobs.learning_rate, knobs.minimum_rate, knobs.decay, knobs.clip, config.jit)
-    plan = EpochPlan(len(kept), knobs.batch_size, next(seeds))
-    latents = DrawingLatents(mdn, old, partners, new, knobs.temperature, knobs.encoded_share)
-    z_held_out = draw_from(new[others[kept_others]], next(seeds))
-    inputs = {"z": z_held_out, "previous": previous_rows(held_out.rows)}
-    if image_decoder is not None:
-        inputs["ink"] = image_decoder(z_held_out, training=False).numpy()
+        image_decoder = _load(chain, "vae-new", 1) if settings.glimpse_units else None
+    sketch = build_sketch(settings, config.latent, next(seeds), table.scale)
+    model = compile_sketch(sketch, settings, config.jit)
+    plan = EpochPlan(len(kept), settings.batch_size, next(seeds))
+    latents = DrawingLatents(mdn, known, settings.temperature, settings.encoded_share, image_decoder)
+    z_held_out = draw_from(known.new[others[kept_others]], next(seeds))
+    inputs = {name: np.asarray(value) for name, value in latents.with_ink(z_held_out).items()}
+    inputs["previous"] = previous_rows(held_out.rows)
 
     def save() -> dict[str, float]:
-        save_for_use(model, model.optimizer, *folder.weights)
+        save_for_use(model, model.optimizer, folder.weights[0])
         return {}
 
     return Setup(
         model,
         plan,
-        drawing_batches(table, places[kept], latents, plan, knobs.scaling, knobs.jitter, image_decoder),
-        tf.data.Dataset.from_tensor_slices((inputs, held_out.rows)).batch(knobs.batch_size),
-        knobs.epochs,
+        drawing_batches(table, places[kept], latents, plan, Variation(settings.scaling, settings.jitter)),
+        tf.data.Dataset.from_tensor_slices((inputs, held_out.rows)).batch(settings.batch_size),
+        settings.epochs,
         ("loss", "offset_loss", "pen_loss"),
         {
             "content_hash": _joined(data.old_hash, data.new_hash),
@@ -203,9 +197,10 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     )
 
 
-def _encode_modern(chain: ChainFolder, data: ChainData) -> np.ndarray:
-    """Return the posteriors of all modern images."""
-    return encode(_load(chain, "vae-new", 0), data.images, np.arange(len(data.images)))
+def _encode_both(chain: ChainFolder, data: ChainData) -> Posteriors:
+    """Return the posteriors of all modern images, and of the kuzushiji images to train on that have one."""
+    new = encode(_load(chain, "vae-new", 0), data.images, np.arange(len(data.images)))
+    return Posteriors(*_encode_paired(chain, data, data.old), new)
 
 
 def _encode_paired(chain: ChainFolder, data: ChainData, dataset: CharacterDataset) -> tuple[np.ndarray, np.ndarray]:

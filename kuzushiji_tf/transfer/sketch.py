@@ -4,13 +4,14 @@ A step's output is one vector of parameters, as `steps` takes it apart.
 """
 
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from kuzushiji_tf.models.building import Seeds
+from kuzushiji_tf.transfer.config import Sketch
 from kuzushiji_tf.transfer.gaussians import LATENT
 from kuzushiji_tf.transfer.glimpses import CANVAS, Glimpse
 from kuzushiji_tf.transfer.lstm import ConditionedLSTM
@@ -18,27 +19,13 @@ from kuzushiji_tf.transfer.modern import IMAGE_SIZE
 from kuzushiji_tf.transfer.sequences import START
 from kuzushiji_tf.transfer.steps import PEN_STATES, log_density
 
-UNITS = 512
-MIXTURES = 20
-
 _ROW = 2 + PEN_STATES
 _LOOKS = "look_1", "look_2"  # names of the layers between z and all that it conditions, where there are any
 _SEES = "see_1", "see_2"  # names of the layers that understand what is seen
 _POSITION_SCALE = 0.3  # of what the layers are given: brings positions, in standard deviations of offsets, to about 1
 
 
-def build_decoder(
-    units: int = UNITS,
-    mixtures: int = MIXTURES,
-    latent: int = LATENT,
-    layer_norm: bool = True,
-    recurrent_dropout: float = 0.1,
-    seed: int = 0,
-    latent_units: int = 0,
-    glimpse_units: int = 0,
-    output_units: int = 0,
-    scale: float = 1.0,
-) -> keras.Model:
+def build_decoder(config: Sketch, latent: int = LATENT, seed: int = 0, scale: float = 1.0) -> keras.Model:
     """Return a new decoder; 1,324,667 parameters by default, which is the published one.
 
     Its inputs are `z`, float32 `[batch, latent]`, and `previous`, float32 `[batch, t, 5]`: the row before each one
@@ -49,52 +36,54 @@ def build_decoder(
     of this size take as long.
 
     Args:
-        units: of the LSTM.
-        mixtures: components of each step's mixture.
+        config: its units, mixtures, layer normalization and recurrent dropout, and three kinds of hidden layers.
+            `latent_units`: two layers between z and all that it conditions; what of a code of images concerns a stroke
+            is no linear function of it, and an LSTM takes long to find it. `glimpse_units`: two layers, the first twice
+            as wide, that see the image around the pen (`glimpses.Glimpse`) and where that is; the ink to follow need
+            not be remembered then. `output_units`: one over z, what was seen and the LSTM's output, beside which it
+            stands before the step's parameters.
         latent: dimensions of z.
-        layer_norm: normalize the gates and the cell.
-        recurrent_dropout: chance of a candidate of the cell to be dropped in training.
         seed: of the initial weights and of the dropout.
-        latent_units: of two hidden layers between z and all that it conditions; 0: none. What of a code of images
-            concerns a stroke is no linear function of it, and an LSTM takes long to find it.
-        glimpse_units: of the second of two layers, the first twice as wide, that see the image around the pen
-            (`glimpses.Glimpse`) and where that is; 0: none. The ink to follow need not be remembered then.
-        output_units: of a hidden layer over z, what was seen and the LSTM's output, beside which it stands before the
-            step's parameters; 0: none.
         scale: by which the rows' offsets were divided; of use to glimpses alone.
     """
     seeds = Seeds(seed)
     inputs = {"z": keras.Input((latent,), name="z"), "previous": keras.Input((None, _ROW), name="previous")}
     looked, rows = inputs["z"], inputs["previous"]
-    for name in _LOOKS if latent_units else ():
-        looked = layers.Dense(latent_units, activation="relu", kernel_initializer=seeds.he_normal(), name=name)(looked)
-    if glimpse_units:
+    for name in _LOOKS if config.latent_units else ():
+        looked = layers.Dense(config.latent_units, activation="relu", kernel_initializer=seeds.he_normal(), name=name)(
+            looked
+        )
+    if config.glimpse_units:
         inputs["ink"] = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="ink")
         see = [
             layers.Dense(wide, activation="relu", kernel_initializer=seeds.he_normal(), name=name)
-            for name, wide in zip(_SEES, (2 * glimpse_units, glimpse_units), strict=True)
+            for name, wide in zip(_SEES, (2 * config.glimpse_units, config.glimpse_units), strict=True)
         ]
         canvas = _to_canvas(inputs["ink"])
         glimpse, positions = Glimpse(scale, name="glimpse"), ops.cumsum(rows[..., :2], axis=1)
-        rows, _ = _with_glimpses(glimpse, see, rows, canvas, ops.zeros_like(canvas), positions, _pen(rows))
+        rows, _ = _with_glimpses(glimpse, see, rows, _Sight(canvas, ops.zeros_like(canvas), positions, _pen(rows)))
     hidden, cell = (
         layers.Dense(
-            units,
+            config.units,
             activation="tanh",
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001, seed=seeds.draw()),
             name=name,
         )(looked)
         for name in ("start_hidden", "start_cell")
     )
-    lstm = ConditionedLSTM(rows.shape[-1], units, layer_norm, recurrent_dropout, seeds.draw(), name="lstm")
+    lstm = ConditionedLSTM(
+        rows.shape[-1], config.units, config.layer_norm, config.recurrent_dropout, seeds.draw(), name="lstm"
+    )
     outputs = lstm(rows, looked, hidden, cell)
-    if output_units:
+    if config.output_units:
         of_steps, of_latent = (
-            layers.Dense(output_units, use_bias=use_bias, kernel_initializer=seeds.he_normal(), name=name)
+            layers.Dense(config.output_units, use_bias=use_bias, kernel_initializer=seeds.he_normal(), name=name)
             for name, use_bias in (("output_of_steps", True), ("output_of_latent", False))
         )
         outputs = _with_hidden_layer(of_steps, of_latent, outputs, rows[..., _ROW:], looked)
-    parameters = layers.Dense(PEN_STATES + 6 * mixtures, kernel_initializer=seeds.glorot_uniform(), name="parameters")
+    parameters = layers.Dense(
+        PEN_STATES + 6 * config.mixtures, kernel_initializer=seeds.glorot_uniform(), name="parameters"
+    )
     return keras.Model(inputs, parameters(outputs), name="sketch_decoder")
 
 
@@ -128,11 +117,12 @@ def build_step(decoder: keras.Model) -> keras.Model:
     if "ink" in decoder.input:
         shapes |= {"position": (2,), "pen": (1,), "drawn": (CANVAS, CANVAS), "canvas": (CANVAS, CANVAS)}
     inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-    looked, rows, outputs = _look(decoder, inputs["z"]), inputs["previous"][:, None], {}
+    looked, rows = _look(decoder, inputs["z"]), inputs["previous"][:, None]
+    outputs: dict[str, Any] = {}
     if "ink" in decoder.input:
         position = inputs["position"] + inputs["previous"][:, :2]
-        sight = inputs["canvas"], inputs["drawn"], position[:, None], inputs["pen"]
-        rows, drawn = _with_glimpses(named["glimpse"], [named[name] for name in _SEES], rows, *sight)
+        sight = _Sight(inputs["canvas"], inputs["drawn"], position[:, None], inputs["pen"])
+        rows, drawn = _with_glimpses(named["glimpse"], [named[name] for name in _SEES], rows, sight)
         # Before the first point, after which it counts, the pen is nowhere.
         pen = ops.minimum(inputs["pen"] + 1, 1.0) * inputs["previous"][:, 2:3]
         outputs |= {"position": position, "pen": pen, "drawn": drawn}
@@ -166,15 +156,22 @@ def _pen(previous: Any) -> Any:
     return was_down - ops.cast(places < 3, "float32")
 
 
-def _with_glimpses(
-    glimpse: Glimpse, see: list[layers.Layer], previous: Any, canvas: Any, drawn: Any, positions: Any, pen: Any
-) -> tuple[Any, Any]:
+class _Sight(NamedTuple):
+    """What `Glimpse` takes beside offsets."""
+
+    canvas: Any
+    drawn: Any
+    positions: Any
+    pen: Any
+
+
+def _with_glimpses(glimpse: Glimpse, see: list[layers.Layer], previous: Any, sight: _Sight) -> tuple[Any, Any]:
     """Return rows `[batch, t, 5]` with their positions and what is seen there, `[batch, t, 7 + glimpse_units]`.
 
-    Also what is drawn in the end, as `Glimpse` returns it, which says what the others are.
+    Also what is drawn in the end, as `Glimpse` returns it.
     """
-    seen, drawn = glimpse(canvas, drawn, previous[..., :2], positions, pen)
-    rows = ops.concatenate([previous, _POSITION_SCALE * positions], axis=-1)
+    seen, drawn = glimpse(sight.canvas, sight.drawn, previous[..., :2], sight.positions, sight.pen)
+    rows = ops.concatenate([previous, _POSITION_SCALE * sight.positions], axis=-1)
     understood = ops.concatenate([rows, seen], axis=-1)
     for layer in see:
         understood = layer(understood)
@@ -190,7 +187,7 @@ def _with_hidden_layer(of_steps: layers.Layer, of_latent: layers.Layer, outputs:
 
 def previous_rows(rows: Any, ops: ModuleType = np) -> Any:
     """Return the row before each of stroke-5 rows `[n, t, 5]`, the first after `START`: what the decoder is given."""
-    start = ops.broadcast_to(np.float32(START), (rows.shape[0], 1, _ROW))
+    start = ops.broadcast_to(np.array(START, np.float32), (rows.shape[0], 1, _ROW))
     return ops.concatenate([start, rows[:, :-1]], axis=1)
 
 
@@ -222,8 +219,8 @@ class SketchLoss(keras.losses.Loss):
     leave out the last of them, where every drawing has ended: they count as predicted, as they are in the end.
     """
 
-    def __init__(self, **knobs):
-        super().__init__(**({"name": "sketch_loss"} | knobs))
+    def __init__(self, **kwargs):
+        super().__init__(**({"name": "sketch_loss"} | kwargs))
 
     def call(self, y_true, y_pred):
         """Return the loss of each drawing, `[batch]`."""
@@ -254,21 +251,14 @@ class DecayToFloor(keras.optimizers.schedules.LearningRateSchedule):
         return {"initial": self.initial, "floor": self.floor, "decay": self.decay}
 
 
-def compile_sketch(
-    decoder: keras.Model,
-    learning_rate: float = 1e-3,
-    floor: float = 1e-5,
-    decay: float = 0.9999,
-    clip: float = 1.0,
-    jit: bool = False,
-) -> keras.Model:
+def compile_sketch(decoder: keras.Model, config: Sketch, jit: bool = False) -> keras.Model:
     """Compile a decoder of `build_decoder` for batches ({z, previous}, rows) as its authors did; returns it.
 
     Args:
-        learning_rate, floor, decay: as `DecayToFloor`.
-        clip: no element of a gradient is farther from 0.
+        config: its learning rate, as `DecayToFloor` lowers it, and the clipping of gradients.
         jit: compile the step with XLA; on processors the loop is then slower.
     """
-    optimizer = keras.optimizers.Adam(DecayToFloor(learning_rate, floor, decay), clipvalue=clip)
+    rate = DecayToFloor(config.learning_rate, config.minimum_rate, config.decay)
+    optimizer = keras.optimizers.Adam(rate, clipvalue=config.clip)
     decoder.compile(optimizer=optimizer, loss=SketchLoss(), metrics=[offset_loss, pen_loss], jit_compile=jit)
     return decoder

@@ -1,6 +1,7 @@
 """Train the stages of a chain, each in a folder of its own, each upon those before it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -20,48 +21,59 @@ from kuzushiji_tf.workdirs import locked
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg", "shapely")
 
 
-def train_stages(
-    config: TransferConfig,
-    path: Path,
-    stages: Sequence[str] = STAGES,
-    data_dir: Path | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-) -> ChainFolder:
+@dataclass(frozen=True)
+class StageOptions:
+    """Which stages to train, and how.
+
+    Attributes:
+        stages: in the order of `config.STAGES`.
+        data_dir: where the files of Kuzushiji-Kanji are; None means `KUZUSHIJI_DATA`, then the download cache.
+        overwrite: first remove these stages and all that build on them.
+        resume: continue the one that was interrupted.
+        report: is told what happens, line by line.
+    """
+
+    stages: Sequence[str] = STAGES
+    data_dir: Path | None = None
+    overwrite: bool = False
+    resume: bool = False
+    report: Callable[[str], None] = lambda _: None
+
+
+def train_stages(config: TransferConfig, path: Path, options: StageOptions = StageOptions()) -> ChainFolder:
     """Train stages of a chain in its work directory.
 
     Of several stages those that are finished already are left as they are.
 
     Args:
-        config: every knob; those of stages that stay must be the ones that they were trained with.
+        config: every setting; those of stages that stay must be the ones that they were trained with.
         path: the work directory; created if need be.
-        stages: which to train, in the order of `config.STAGES`.
-        data_dir: where the files of Kuzushiji-Kanji are; None means `KUZUSHIJI_DATA`, then the download cache.
-        overwrite: first remove these stages and all that stand on them.
-        resume: go on with the one that was interrupted.
+        options: which stages, and how.
 
     Raises:
-        UserError: a stage is finished, was begun, stands on one that is not trained or has changed, or had other
-            knobs; the directory holds something else or is in use; or the loss became NaN.
+        UserError: a stage is finished, was begun, builds on one that is not trained or has changed, or had other
+            settings; the directory holds something else or is in use; or the loss became NaN.
         MissingFileError: the files of Kuzushiji-Kanji are not there, or there is no chain to resume.
         KeyboardInterrupt: the user stopped the run; the last finished epoch is in the stage's `checkpoints/last.keras`.
     """
     chain = ChainFolder(path)
-    if resume:
+    stages = options.stages
+    if options.resume:
         _ = chain.config
     chain.require_predecessors(stages[0])  # before anything is written
     with locked(path):
         chain.require_ours()
-        replaced = standing_on(stages) if overwrite else ()
-        waiting = _waiting(chain, stages, replaced, resume)
-        _require_own_knobs(chain, config, replaced)
-        data = load_chain_data(data_dir, config.use_variants)
+        replaced = standing_on(stages) if options.overwrite else ()
+        waiting = _waiting(chain, stages, replaced, options.resume)
+        _require_own_settings(chain, config, replaced)
+        data = load_chain_data(options.data_dir, config.use_variants)
         for name in reversed([name for name in replaced if chain.stage(name).is_begun]):
-            print(f"removing the earlier {name}", flush=True)
+            options.report(f"removing the earlier {name}")
             chain.stage(name).clear()
         chain.describe(config, versions_of(_VERSIONED))
         for name in waiting:
             chain.require_predecessors(name)
+            options.report(f"preparing {name} in {chain.stage(name).path}")
             _train_stage(name, config, chain, data)
     return chain
 
@@ -75,35 +87,34 @@ def _waiting(chain: ChainFolder, stages: Sequence[str], replaced: Sequence[str],
             chain.require_unchanged(name)
         what = " and ".join(standing_on(stages))
         raise UserError(
-            f"In {chain.path} {' and '.join(stages)} {'is' if len(stages) == 1 else 'are'} trained already: replace "
+            f"In {chain.path} {' and '.join(stages)} {'is' if len(stages) == 1 else 'are'} already trained: replace "
             f"{what} with --overwrite, or choose another --workdir."
         )
     if begun and not resume:
         raise UserError(
-            f"{chain.path} already holds an unfinished {begun[0]}: go on with it by --resume, or replace it, and "
-            "what stands on it, with --overwrite."
+            f"{chain.path} already holds an unfinished {begun[0]}: continue it with --resume, or replace it, and "
+            "what builds on it, with --overwrite."
         )
     return waiting
 
 
-def _require_own_knobs(chain: ChainFolder, config: TransferConfig, replaced: Sequence[str]) -> None:
-    """Check that the stages that stay were trained with the knobs that the chain is to have."""
+def _require_own_settings(chain: ChainFolder, config: TransferConfig, replaced: Sequence[str]) -> None:
+    """Check that the stages that stay were trained with the settings that the chain is to have."""
     for name in STAGES:
         folder = chain.stage(name)
         if name in replaced or not (folder.is_finished or folder.is_resumable):
             continue
-        before, now = folder.description["knobs"], config.knobs_of(name)
-        changed = [knob for knob in now if now[knob] != before.get(knob)]
+        before, now = folder.description["knobs"], config.settings_of(name)
+        changed = [setting for setting in now if now[setting] != before.get(setting)]
         if changed:
             raise UserError(
                 f"{name} in {chain.path} has {changed[0]} = {before.get(changed[0])}, not {now[changed[0]]}: keep its "
-                f"knobs, or train it, and what stands on it, again with --stage {name} --overwrite."
+                f"settings, or train it, and what builds on it, again with --stage {name} --overwrite."
             )
 
 
 def _train_stage(name: str, config: TransferConfig, chain: ChainFolder, data: ChainData) -> None:
     folder = chain.stage(name)
-    print(f"preparing {name} in {folder.path}", flush=True)
     if folder.is_resumable:
         chain.require_unchanged(name)
     else:
@@ -112,13 +123,13 @@ def _train_stage(name: str, config: TransferConfig, chain: ChainFolder, data: Ch
     if folder.is_resumable:
         if setup.data["content_hash"] != folder.description["data"].get("content_hash"):
             raise UserError(
-                f"The data is no longer what {name} in {chain.path} was started with: bring that back, or start "
-                "again with --overwrite."
+                f"The data is no longer what {name} in {chain.path} was started with: restore that data, or "
+                "start again with --overwrite."
             )
     else:
         description = {
             "stage": name,
-            "knobs": config.knobs_of(name),
+            "knobs": config.settings_of(name),
             "data": setup.data,
             "predecessors": {other: chain.stage(other).digest() for other in PREDECESSORS[name]},
         }

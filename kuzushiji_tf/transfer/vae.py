@@ -177,8 +177,8 @@ class SamplePosterior(layers.Layer):
 class SquaredError(keras.losses.Loss):
     """The sum over an image's pixels of squared errors: `y_true` holds images 0..255, `y_pred` drawn ones 0..1."""
 
-    def __init__(self, **knobs):
-        super().__init__(**({"name": "squared_error"} | knobs))
+    def __init__(self, **kwargs):
+        super().__init__(**({"name": "squared_error"} | kwargs))
 
     def call(self, y_true, y_pred):
         """Return the loss of each image, `[batch]`."""
@@ -195,11 +195,11 @@ class FreeBits(keras.losses.Loss):
         floor: nats for each latent dimension.
     """
 
-    def __init__(self, floor: float = KL_FLOOR, **knobs):
-        super().__init__(**({"name": "free_bits"} | knobs))
+    def __init__(self, floor: float = KL_FLOOR, **kwargs):
+        super().__init__(**({"name": "free_bits"} | kwargs))
         self.floor = floor
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true, y_pred):  # noqa: ARG002  Keras's signature
         """Return the loss of each image, `[batch]`."""
         return ops.maximum(kl_divergence(y_pred, ops), self.floor * (y_pred.shape[-1] // 2))
 
@@ -214,5 +214,5 @@ class KLDivergence(keras.metrics.Mean):
     def __init__(self, name: str = "kl", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true, y_pred, sample_weight=None):  # noqa: ARG002  Keras's signature
         super().update_state(kl_divergence(y_pred, ops), sample_weight)

@@ -1,8 +1,8 @@
 """The work directory of a chain: a folder for each stage, and what says whether the stages fit together.
 
-config.json   every knob, versions
+config.json   every setting, versions
 vae-old/      a stage, as are vae-new/, mdn/ and sketch/:
-  stage.json    its knobs, its data, its predecessors' digests and, when it is finished, its result
+  stage.json    its settings (under `knobs`), its data, its predecessors' digests and, when it is finished, its result
   history.csv   one row an epoch
   tensorboard/  event files
   checkpoints/  last.keras and its state, for --resume
@@ -12,6 +12,7 @@ vae-old/      a stage, as are vae-new/, mdn/ and sketch/:
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class StageFolder(TrainingFolder):
         digest = hashlib.sha256()
         for file in self.weights:
             if not file.is_file():
-                raise MissingFileError(f"{file} is not there: train {self.name} again with --overwrite.")
+                raise MissingFileError(f"{file} is missing: train {self.name} again with --overwrite.")
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 
@@ -94,7 +95,7 @@ class StageFolder(TrainingFolder):
         folders = (self.tensorboard, self.checkpoint.parent)
         ours = [part for part in (*files, *folders) if part.exists()]
         if ours and not self.is_begun:
-            raise UserError(f"{self.path} holds {ours[0].name}, but no stage; choose another --workdir.")
+            raise UserError(f"{self.path} holds {ours[0].name}, but not a trained stage; choose another --workdir.")
         for part in files:
             part.unlink(missing_ok=True)
         for folder in folders:
@@ -113,17 +114,17 @@ class ChainFolder:
 
     @property
     def config(self) -> TransferConfig:
-        """The chain's knobs.
+        """The chain's settings.
 
         Raises:
             MissingFileError: this is no work directory of a chain.
             UserError: its config.json is damaged, or not a chain's.
         """
         if not self.config_file.is_file():
-            raise MissingFileError(f"{self.path} is no work directory of a chain: it has no config.json.")
+            raise MissingFileError(f"{self.path} is not a chain's work directory: it has no config.json.")
         description = _read(self.config_file, {"config", "versions"})
         if description.get("kind") != KIND:
-            raise UserError(f"{self.config_file} is not one of a chain: its kind must be {KIND}.")
+            raise UserError(f"{self.config_file} does not describe a chain: its kind must be {KIND}.")
         return config_from_dict(description["config"], str(self.config_file), TransferConfig)
 
     def stage(self, name: str) -> StageFolder:
@@ -145,7 +146,7 @@ class ChainFolder:
             return
         others = [entry.name for entry in self.path.iterdir() if entry.name != LOCK]
         if others:
-            raise UserError(f"{self.path} holds other files ({others[0]}), but no chain; choose another --workdir.")
+            raise UserError(f"{self.path} holds other files ({others[0]}) and no chain; choose another --workdir.")
 
     def require_predecessors(self, name: str) -> None:
         """Check that what a stage stands on is finished, and has not changed since it was built upon.
@@ -158,7 +159,7 @@ class ChainFolder:
             if not folder.is_finished:
                 resume = " --resume" if folder.is_resumable else ""
                 raise UserError(
-                    f"{name} stands on {predecessor}, which is not trained in {self.path}; train it first with: "
+                    f"{name} builds on {predecessor}, which is not trained in {self.path}; train that first with: "
                     f"{self.command(predecessor)}{resume}"
                 )
         for predecessor in PREDECESSORS[name]:
@@ -175,7 +176,7 @@ class ChainFolder:
             if found != known:
                 raise UserError(
                     f"{name} in {self.path} was trained on weights of {predecessor} with SHA-256 {known[:12]}, which "
-                    f"are {found[:12]} now; train it, and what stands on it, again with: {self.command(name)} "
+                    f"are {found[:12]} now; train it, and what builds on it, again with: {self.command(name)} "
                     "--overwrite"
                 )
 
@@ -194,12 +195,16 @@ class ChainFolder:
             raise UserError(f"{last} is not trained in {self.path}; train it with: {self.command(last)}")
         self.require_unchanged(last)
 
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each stage's weights, which say what an evaluation was made of."""
+        return {name: self.stage(name).digest() for name in STAGES}
+
     def command(self, stage: str) -> str:
         """Return the command that trains a stage here."""
         return f"python -m kuzushiji_tf transfer train --stage {stage} --workdir {self.path}"
 
 
-def standing_on(names: tuple[str, ...]) -> tuple[str, ...]:
+def standing_on(names: Sequence[str]) -> tuple[str, ...]:
     """Return stages and all that stand on them, in the order of training."""
     return tuple(name for name in STAGES if name in names or set(names) & set(PREDECESSORS[name]))
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,25 @@ from kuzushiji_tf.transfer.steps import split_parameters
 _LEAST = 2.0**-25  # stands for a uniform number of 0, which has no normal quantile
 _AT_ONCE = 1024  # drawings written together, so that memory is bounded
 
-# A Keras model of `sketch`, a signature of a chain's SavedModel, or a part of a `chain.Chain`.
+# A part of a chain, from named arrays `[n, ...]` to named arrays: a Keras model, or a signature of a SavedModel.
 Network = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A trained decoder of drawings.
+
+    Attributes:
+        start, step: a chain's, or the models of `sketch.build_start` and `sketch.build_step` where drawings are written
+            without ink in sight: `start` is given z alone.
+        longest: a drawing that has not ended after so many points ends there.
+        scale: by which the training data's offsets were divided (`sequences.SequenceTable`).
+    """
+
+    start: Network
+    step: Network
+    longest: int
+    scale: float
 
 
 def draw_noise(seed: int, items: int, steps: int) -> np.ndarray:
@@ -31,38 +49,33 @@ def draw_noise(seed: int, items: int, steps: int) -> np.ndarray:
     return noise
 
 
-def generate(
-    start: Network, step: Network, z: np.ndarray, noise: np.ndarray, temperature: float, longest: int, scale: float
-) -> list[np.ndarray]:
+def generate(writer: Writer, z: np.ndarray, noise: np.ndarray, temperature: float) -> list[np.ndarray]:
     """Write one drawing for each latent vector.
 
     Args:
-        start, step: a chain's, or the models of `sketch.build_start` and `sketch.build_step` where drawings are written
-            without ink in sight: `start` is given z alone.
         z: float32 `[n, latent]`.
-        noise: of `draw_noise`, at least `[n, longest, 4]`.
+        noise: of `draw_noise`, at least `[n, writer.longest, 4]`.
         temperature: 1 samples what the decoder predicts, less is more certain, 0 takes the likeliest row each time.
-        longest: a drawing that has not ended after so many points ends there.
-        scale: by which the training data's offsets were divided (`sequences.SequenceTable`).
 
     Returns:
-        stroke-3 of each drawing, float32 `[points, 3]`, points 0..`longest`.
+        stroke-3 of each drawing, float32 `[points, 3]`, points 0..`writer.longest`.
 
     Raises:
         UserError: the temperature is not 0 or more, or the noise is too little.
     """
     if not (math.isfinite(temperature) and temperature >= 0):
-        raise UserError(f"A temperature of {temperature} cannot be sampled at: give 0 or more.")
-    if len(noise) < len(z) or noise.shape[1] < longest:
+        raise UserError(f"A temperature of {temperature} makes no sense: give a number from 0 up.")
+    if len(noise) < len(z) or noise.shape[1] < writer.longest:
         raise UserError(
             f"Noise for {len(noise)} drawings of {noise.shape[1]} points is too little for {len(z)} of up to "
-            f"{longest}: draw more."
+            f"{writer.longest}: draw more."
         )
-    drawings, noise = [], noise[: len(z), :longest]
+    drawings: list[np.ndarray] = []
+    noise = noise[: len(z), : writer.longest]
     for first in range(0, len(z), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
-        rows = _write(start, step, np.asarray(z[part], np.float32), noise[part], temperature)
-        drawings += [to_stroke3(drawing, scale) for drawing in rows]
+        rows = _write(writer, np.asarray(z[part], np.float32), noise[part], temperature)
+        drawings += [to_stroke3(drawing, writer.scale) for drawing in rows]
     return drawings
 
 
@@ -100,15 +113,15 @@ def _choose(logits: np.ndarray, uniforms: np.ndarray, temperature: float) -> np.
     return one_hot(chosen, logits.shape[-1])
 
 
-def _write(start: Network, step: Network, z: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
+def _write(writer: Writer, z: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
     """Return drawings as stroke-5, `[n, longest + 1, 5]`, closed and padded with `END`."""
     count, longest = noise.shape[:2]
-    rows = np.tile(np.float32(END), (count, longest + 1, 1))
+    rows = np.tile(np.array(END, np.float32), (count, longest + 1, 1))
     writing = np.arange(count)  # the drawings that have not ended; no work is done for the others
-    previous = np.tile(np.float32(START), (count, 1))
-    state = _call(start, {"z": z})  # of the drawings that have not ended; some of it no step changes
+    previous = np.tile(np.array(START, np.float32), (count, 1))
+    state = _call(writer.start, {"z": z})  # of the drawings that have not ended; some of it no step changes
     for place in range(longest):
-        outputs = _call(step, {"z": z[writing], "previous": previous, **state})
+        outputs = _call(writer.step, {"z": z[writing], "previous": previous, **state})
         previous = sample_rows(outputs.pop("parameters"), noise[writing, place], temperature)
         going = previous[:, -1] == 0
         writing, previous = writing[going], previous[going]

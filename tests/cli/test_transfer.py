@@ -81,31 +81,29 @@ def test_help_shows_every_stage_and_needs_no_tensorflow():
 
 
 @pytest.mark.parametrize(
-    "arguments, sentence",
+    "arguments, fact",
     [
-        (["trian"], "did you mean 'train'"),
-        (["train", "--recipe", "nothing.toml"], "no recipe nothing.toml"),
-        (["train", "--resume"], "no chain under runs/ yet; train one with: python -m kuzushiji_tf transfer train"),
-        (["train", "--resume", "--workdir", "nowhere"], "nowhere is no work directory of a chain"),
-        (["train", "--resume", "--recipe", "quick.toml"], "leave --recipe out"),
-        (["train", "--overwrite"], "--overwrite goes with --workdir"),
-        (["train", "--overwrite", "--resume", "--workdir", "x"], "not with --resume"),
-        (["train", "--data-dir", "nowhere"], "nowhere is no folder"),
+        (["trian"], "'train'"),
+        (["train", "--recipe", "nothing.toml"], "nothing.toml"),
+        (["train", "--resume"], "python -m kuzushiji_tf transfer train"),
+        (["train", "--resume", "--workdir", "nowhere"], "nowhere"),
+        (["train", "--resume", "--recipe", "quick.toml"], "--recipe"),
+        (["train", "--overwrite"], "--workdir"),
+        (["train", "--overwrite", "--resume", "--workdir", "x"], "--resume"),
+        (["train", "--data-dir", "nowhere"], "nowhere"),
         (["train", "--stage", "mdn", "--workdir", "x"], "transfer train --stage vae-old --workdir x"),
-        (["train", "--stage", "sketch"], "sketch stands on vae-old, which is not trained in runs/transfer-1"),
+        (["train", "--stage", "sketch"], "transfer train --stage vae-old --workdir runs/transfer-1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_a_person_can_mend_is_one_sentence(capsys, arguments, sentence):
-    assert sentence in refusal(capsys, *arguments)
+def test_what_a_person_can_mend_is_one_sentence(capsys, arguments, fact):
+    assert fact in refusal(capsys, *arguments)
     assert sorted(Path().iterdir()) == [Path("quick.toml")]
 
 
-def test_a_wrong_knob_of_a_recipe_is_named(capsys):
+def test_a_wrong_setting_of_a_recipe_is_named(capsys):
     Path("quick.toml").write_text("[vae]\nepochs_odl = 3")
-    assert "quick.toml: There is no knob named 'vae.epochs_odl'; did you mean 'vae.epochs_old'?" in refusal(
-        capsys, "train", "--recipe", "quick.toml"
-    )
+    assert "'vae.epochs_old'" in refusal(capsys, "train", "--recipe", "quick.toml")
 
 
 def test_missing_data_says_where_it_was_looked_for(capsys, tmp_path):
@@ -124,7 +122,7 @@ def test_all_stages_begin_a_new_chain_and_one_goes_to_the_last():
     assert chain_of(TrainFlags(workdir=Path("mine"))).path == Path("mine")
 
 
-def test_a_stage_is_trained_with_the_recipes_knobs_and_then_with_those_of_the_chain(capsys, monkeypatch):
+def test_a_stage_is_trained_with_the_recipes_settings_and_then_with_those_of_the_chain(capsys, monkeypatch):
     use_small_data(monkeypatch)
     assert load_recipe("quick.toml", TransferConfig) == ONCE
     assert main(["transfer", "train", "--stage", "vae-new", "--recipe", "quick.toml"]) == 0
@@ -134,8 +132,8 @@ def test_a_stage_is_trained_with_the_recipes_knobs_and_then_with_those_of_the_ch
     assert "vae-new 1/1  loss" in printed and "validation: loss" in printed and "images/s" in printed
     assert f"  {chain.command('vae-old')}\n" in printed
     sentence = refusal(capsys, "train", "--stage", "vae-new")
-    assert "vae-new is trained already: replace vae-new and mdn and sketch with --overwrite" in sentence
-    assert "stands on vae-old, which is not trained" in refusal(capsys, "train", "--stage", "mdn")
+    assert "vae-new and mdn and sketch with --overwrite" in sentence
+    assert "--stage vae-old" in refusal(capsys, "train", "--stage", "mdn")
 
 
 def test_control_c_says_how_to_go_on(capsys, monkeypatch):
@@ -148,7 +146,7 @@ def test_control_c_says_how_to_go_on(capsys, monkeypatch):
     monkeypatch.setattr(stages, "_fit", stop)
     assert main(["transfer", "train", "--recipe", "quick.toml"]) == 130
     command = "python -m kuzushiji_tf transfer train --stage all --workdir runs/transfer-1 --resume"
-    assert capsys.readouterr().err.strip() == f"Stopped; the last finished epoch is kept, go on with: {command}"
+    assert capsys.readouterr().err.strip().endswith(command)
 
 
 @pytest.mark.slow

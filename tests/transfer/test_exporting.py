@@ -12,11 +12,12 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.exporting import conversion
 from kuzushiji_tf.recognition.litert import LiteRTFunction
 from kuzushiji_tf.transfer import exporting
-from kuzushiji_tf.transfer.chain import CARD, FILES, digests_of, load_chain
 from kuzushiji_tf.transfer.exporting import FLOAT16_BOUND, check_output, compare, export_chain
 from kuzushiji_tf.transfer.gaussians import log_density, mode, split_posterior
 from kuzushiji_tf.transfer.generation import transfer
-from kuzushiji_tf.transfer.writing import draw_noise, generate
+from kuzushiji_tf.transfer.opening import CARD, FILES, load_chain
+from kuzushiji_tf.transfer.scores import Scoring
+from kuzushiji_tf.transfer.writing import Writer, draw_noise, generate
 from tests.toy_chains import modern_recognizer, write_chain
 from tests.transfer_data import PUBLISHED_DECODER
 
@@ -44,7 +45,7 @@ def test_the_card_says_what_it_is_and_where_it_comes_from(card, untrained):
     assert card["settings"]["least_density"] == card["evaluation"]["least_density"]
     assert card["evaluated_with"] == {"recognizer": "nearest", "classifier": "nearest"}
     assert {entry["licence"] for entry in card["data"]} == {"CC BY-SA 4.0", "CC BY-SA 3.0"}
-    assert set(card["training"]) == set(digests_of(untrained)) and card["recipe"]["latent"] == 4
+    assert set(card["training"]) == set(untrained.digests()) and card["recipe"]["latent"] == 4
     assert card["split"]["unseen"]["characters"] > 0 and "tensorflow" in card["versions"]
 
 
@@ -85,8 +86,8 @@ def test_the_saved_model_draws_and_writes_as_the_chain_does(exported_chain, untr
 
     noise = draw_noise(0, 3, 10)
     ours, theirs = (
-        generate(*networks, z_new, noise, 0.5, 10, 0.1)
-        for networks in ((chain.start, chain.step), (start, served("sketch_step")))
+        generate(Writer(*networks, 10, 0.1), z_new, noise, 0.5)
+        for networks in ((chain.start, chain.writer.step), (start, served("sketch_step")))
     )
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
@@ -94,7 +95,7 @@ def test_the_saved_model_draws_and_writes_as_the_chain_does(exported_chain, untr
 
 def test_a_chain_with_the_published_decoder_is_exported_too(scoring_data, few_characters, tmp_path):
     blind = write_chain(tmp_path / "chain", config=PUBLISHED_DECODER)
-    card = export_chain(blind, tmp_path / "exported", scoring_data, modern_recognizer())
+    card = export_chain(blind, tmp_path / "exported", Scoring(scoring_data, modern_recognizer()))
     assert card["settings"]["sees_ink"] is False
     signatures = tf.saved_model.load(tmp_path / "exported/saved_model").signatures
     assert set(signatures["sketch_start"].structured_input_signature[1]) == {"z"}
@@ -120,33 +121,33 @@ def test_a_file_that_disagrees_leaves_nothing_behind(untrained, exported_chain, 
         return lambda inputs: {name: value + (path.name == FILES["mdn"]) for name, value in function(inputs).items()}
 
     monkeypatch.setattr(exporting, "LiteRTFunction", bent)
-    with pytest.raises(UserError, match=r"mdn-float16\.tflite differs .* nothing was exported"):
-        export_chain(untrained, tmp_path / "out", scoring_data, modern_recognizer(), small=True)
+    with pytest.raises(UserError, match=r"mdn-float16\.tflite"):
+        export_chain(untrained, tmp_path / "out", Scoring(scoring_data, modern_recognizer()), small=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_results_that_are_no_numbers_are_refused():
     one = {"a": np.zeros(3), "b": np.ones(3)}
     assert compare("file", one, one, 0.01) == {"max_difference": 0.0, "bound": 0.01}
-    with pytest.raises(UserError, match="file differs"):
+    with pytest.raises(UserError, match="file"):
         compare("file", {"a": np.zeros(3), "b": np.full(3, np.nan)}, one, 0.01)
 
 
 def test_only_an_earlier_export_is_replaced_and_only_if_asked(exported_chain, tmp_path):
     check_output(tmp_path / "new", overwrite=False)
     check_output(exported_chain, overwrite=True)
-    with pytest.raises(UserError, match="already holds an exported chain"):
+    with pytest.raises(UserError, match="exported chain"):
         check_output(exported_chain, overwrite=False)
     (tmp_path / "photo.png").touch()
-    with pytest.raises(UserError, match=r"holds photo\.png"):
+    with pytest.raises(UserError, match=r"photo\.png"):
         check_output(tmp_path, overwrite=True)
-    with pytest.raises(UserError, match="is a file"):
+    with pytest.raises(UserError, match=r"photo\.png"):
         check_output(tmp_path / "photo.png", overwrite=True)
 
 
 def test_the_command_refuses_what_is_no_chain_at_once(tmp_path, capsys):
     assert main(["transfer", "export", str(tmp_path)]) == 2
-    assert "is no work directory of a chain" in capsys.readouterr().err
+    assert "work directory" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -163,10 +164,10 @@ def test_the_command_exports_to_the_work_directory(untrained, few_characters, tm
 
 
 def test_a_file_that_is_none_is_refused(tmp_path):
-    with pytest.raises(MissingFileError, match="There is no file"):
+    with pytest.raises(MissingFileError, match=r"nothing\.tflite"):
         LiteRTFunction(tmp_path / "nothing.tflite")
     (tmp_path / "text.tflite").write_text("no network")
-    with pytest.raises(UserError, match=r"is not a \.tflite file that LiteRT can run"):
+    with pytest.raises(UserError, match=r"text\.tflite"):
         LiteRTFunction(tmp_path / "text.tflite")
 
 

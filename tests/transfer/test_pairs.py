@@ -167,7 +167,7 @@ def test_nobody_gets_the_images_of_another_form_of_a_held_out_character():
 
 def test_an_unknown_part_is_refused(published):
     _, train, test = published
-    with pytest.raises(UserError, match="did you mean 'unseen'"):
+    with pytest.raises(UserError, match="'unseen'"):
         pairs.part_rows(train, test, pairs.pair_characters("一"), "unsen")
 
 

@@ -7,10 +7,10 @@ from PIL import Image
 
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.cli.transfer_use import SHIPPED_CHAIN
-from kuzushiji_tf.transfer.chain import CARD, load_chain
 from kuzushiji_tf.transfer.gaussians import split_posterior
 from kuzushiji_tf.transfer.generation import retrieve
 from kuzushiji_tf.transfer.modern import draw_modern, modern_strokes
+from kuzushiji_tf.transfer.opening import CARD, load_chain
 from kuzushiji_tf.transfer.pictures import from_svg
 from kuzushiji_tf.transfer.scores import load_scoring_data
 

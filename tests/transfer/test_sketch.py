@@ -8,6 +8,7 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import multivariate_normal
 
 from kuzushiji_tf.training.checkpoints import load_checkpoint, save_checkpoint, save_for_use
+from kuzushiji_tf.transfer.config import Sketch
 from kuzushiji_tf.transfer.glimpses import Glimpse
 from kuzushiji_tf.transfer.lstm import LayerNormLSTMCell
 from kuzushiji_tf.transfer.sequences import END
@@ -35,8 +36,8 @@ KINDS = {
 }
 
 
-def small_decoder(**knobs):
-    return build_decoder(**({"units": 16, "mixtures": 3, "latent": LATENT, "seed": 1} | knobs))
+def small_decoder(seed=1, scale=1.0, **settings):
+    return build_decoder(Sketch(units=16, mixtures=3, **settings), LATENT, seed, scale)
 
 
 def random_rows(count, steps, seed=0):
@@ -187,7 +188,7 @@ def test_parameters_stand_in_the_order_of_the_authors_code():
 def test_the_decoder_has_the_size_of_the_published_one():
     # The authors' kernel for 69 inputs and 512 states, the normalization, the first states and the output.
     expected = (69 + 512) * 2048 + 2 * (2048 + 512) + 65 * 1024 + 513 * 123
-    decoder = build_decoder()
+    decoder = build_decoder(Sketch())
     assert sum(int(np.prod(weight.shape)) for weight in decoder.trainable_variables) == expected == 1_324_667
     assert decoder.output.shape == (None, None, 123) and decoder.output.dtype == "float32"
 
@@ -315,7 +316,7 @@ def test_learning_rate_falls_from_the_first_towards_the_floor():
 
 
 def test_no_element_of_a_gradient_passes_the_clip():
-    decoder = compile_sketch(small_decoder(), clip=1.0)
+    decoder = compile_sketch(small_decoder(), Sketch(clip=1.0))
     weights = decoder.trainable_variables
     gradients = [
         keras.ops.full(weight.shape, value) for weight, value in zip(weights, [-50.0] + [0.25] * 99, strict=False)
@@ -330,7 +331,7 @@ def test_no_element_of_a_gradient_passes_the_clip():
 def test_training_reports_both_parts_of_the_loss_and_a_saved_model_is_equal(kind, tmp_path):
     rows = random_rows(8, 6)
     inputs = inputs_for(rows, ink="glimpse_units" in KINDS[kind])
-    decoder = compile_sketch(small_decoder(**KINDS[kind]))
+    decoder = compile_sketch(small_decoder(**KINDS[kind]), Sketch())
     history = decoder.fit(inputs, rows, batch_size=4, epochs=2, shuffle=False, verbose=0).history
     for loss, offsets, pens in zip(*(history[name] for name in ("loss", "offset_loss", "pen_loss")), strict=True):
         assert loss == pytest.approx(offsets + pens, rel=1e-5)
@@ -342,7 +343,7 @@ def test_training_reports_both_parts_of_the_loss_and_a_saved_model_is_equal(kind
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     rows = random_rows(8, 6)
-    whole, first, second = (compile_sketch(small_decoder(recurrent_dropout=0.5)) for _ in range(3))
+    whole, first, second = (compile_sketch(small_decoder(recurrent_dropout=0.5), Sketch()) for _ in range(3))
     fit = {"batch_size": 4, "shuffle": False, "verbose": 0}
     whole.fit(inputs_for(rows), rows, epochs=2, **fit)
     first.fit(inputs_for(rows), rows, epochs=1, **fit)
@@ -359,7 +360,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
 @pytest.mark.slow
 def test_a_step_compiled_with_xla_learns_the_same():
     rows = random_rows(8, 6)
-    models = [compile_sketch(small_decoder(recurrent_dropout=0), jit=jit) for jit in (False, True)]
+    models = [compile_sketch(small_decoder(recurrent_dropout=0), Sketch(), jit) for jit in (False, True)]
     one, other = (
         model.fit(inputs_for(rows), rows, batch_size=4, epochs=3, shuffle=False, verbose=0).history for model in models
     )

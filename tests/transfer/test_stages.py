@@ -1,4 +1,4 @@
-"""The stages of a chain: each learns, each can be interrupted, none stands on what is missing or has changed."""
+"""The stages of a chain: each learns, each can be interrupted, none builds on what is missing or has changed."""
 
 import csv
 import json
@@ -14,13 +14,20 @@ from kuzushiji_tf.datasets.core import content_keys
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.transfer import setups, stages
-from kuzushiji_tf.transfer.batches import DrawingLatents, drawing_batches, image_batches, latent_batches
-from kuzushiji_tf.transfer.config import STAGES
+from kuzushiji_tf.transfer.batches import (
+    DrawingLatents,
+    Posteriors,
+    Variation,
+    drawing_batches,
+    image_batches,
+    latent_batches,
+)
+from kuzushiji_tf.transfer.config import STAGES, Mixture
 from kuzushiji_tf.transfer.data import load_chain_data
 from kuzushiji_tf.transfer.latent_pictures import bilinear
 from kuzushiji_tf.transfer.mdn import build_mdn
 from kuzushiji_tf.transfer.sequences import make_table
-from kuzushiji_tf.transfer.stages import train_stages
+from kuzushiji_tf.transfer.stages import StageOptions, train_stages
 from kuzushiji_tf.transfer.vae import build_decoder
 from kuzushiji_tf.transfer.workdirs import ChainFolder, standing_on
 from kuzushiji_tf.workdirs import find_last, locked
@@ -96,11 +103,11 @@ class StopAfter(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def interrupt(monkeypatch, chain, name, epochs=2, **knobs):
+def interrupt(monkeypatch, chain, name, epochs=2, **options):
     with monkeypatch.context() as patched:
         patched.setattr(stages, "Progress", lambda *_: StopAfter(epochs))
         with pytest.raises(KeyboardInterrupt):
-            train_stages(QUICK, chain.path, (name,), **knobs)
+            train_stages(QUICK, chain.path, StageOptions((name,), **options))
 
 
 def test_every_stage_learns_and_leaves_a_complete_folder(whole):
@@ -114,7 +121,7 @@ def test_every_stage_learns_and_leaves_a_complete_folder(whole):
         assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
         assert all(np.isfinite(float(value)) for row in rows for value in row.values())
         assert "val_loss" in rows[0] and "learning_rate" in rows[0]
-        assert description["knobs"] == json.loads(json.dumps(QUICK.knobs_of(name)))
+        assert description["knobs"] == json.loads(json.dumps(QUICK.settings_of(name)))
         assert description["result"]["last_epoch"]["epoch"] == 3 and description["result"]["minutes"] > 0
         assert all(file.stat().st_size > 0 for file in (*folder.weights, folder.checkpoint))
         assert list(folder.tensorboard.rglob("*tfevents*"))
@@ -171,26 +178,26 @@ def test_a_resumed_stage_equals_an_uninterrupted_one(whole, chain, monkeypatch, 
     interrupt(monkeypatch, only(chain, *earlier), name)
     folder = chain.stage(name)
     assert folder.is_resumable and len(history(folder)) == 2
-    with pytest.raises(UserError, match=f"unfinished {name}: go on with it by --resume"):
-        train_stages(QUICK, chain.path, (name,))
-    train_stages(QUICK, chain.path, (name,), resume=True)
+    with pytest.raises(UserError, match=f"unfinished {name}.* --resume"):
+        train_stages(QUICK, chain.path, StageOptions((name,)))
+    train_stages(QUICK, chain.path, StageOptions((name,), resume=True))
     assert history(folder) == history(whole[0].stage(name))
     assert same(weights(folder), weights(whole[0].stage(name)))
 
 
 def test_a_stage_before_its_predecessor_says_which_command_to_run(chain, tmp_path):
-    with pytest.raises(UserError, match=r"mdn stands on vae-old, .* transfer train --stage vae-old --workdir .*new$"):
-        train_stages(QUICK, tmp_path / "new", ("mdn",))
+    with pytest.raises(UserError, match=r"mdn .* vae-old, .* transfer train --stage vae-old --workdir .*new$"):
+        train_stages(QUICK, tmp_path / "new", StageOptions(("mdn",)))
     assert not (tmp_path / "new").exists()
     only(chain, "vae-old", "vae-new")
-    with pytest.raises(UserError, match=r"sketch stands on mdn, .* transfer train --stage mdn --workdir"):
-        train_stages(QUICK, chain.path, ("sketch",))
+    with pytest.raises(UserError, match=r"sketch .* mdn, .* transfer train --stage mdn --workdir"):
+        train_stages(QUICK, chain.path, StageOptions(("sketch",)))
 
 
 def test_an_interrupted_predecessor_is_to_be_resumed(chain, monkeypatch):
     interrupt(monkeypatch, only(chain, "vae-old"), "vae-new", epochs=0)
-    with pytest.raises(UserError, match=r"stands on vae-new, .* --stage vae-new --workdir .* --resume$"):
-        train_stages(QUICK, chain.path, ("mdn",))
+    with pytest.raises(UserError, match=r"vae-new, .* --stage vae-new --workdir .* --resume$"):
+        train_stages(QUICK, chain.path, StageOptions(("mdn",)))
 
 
 def changed(folder):
@@ -205,28 +212,28 @@ def changed(folder):
 @pytest.mark.parametrize("changing, asked, named", [("mdn", "sketch", "sketch"), ("vae-old", "sketch", "mdn")])
 def test_a_changed_predecessor_is_refused_by_its_hash(chain, changing, asked, named):
     known, found = changed(chain.stage(changing))
-    sentence = rf"{named} in .* on weights of {changing} with SHA-256 {known}, which are {found} now.* --stage {named} "
-    with pytest.raises(UserError, match=sentence):
+    facts = rf"{named} .* {changing} .* {known}.* {found} .* --stage {named} "
+    with pytest.raises(UserError, match=facts):
         chain.require_finished()
-    with pytest.raises(UserError, match=sentence):
-        train_stages(QUICK, chain.path, (asked,))
+    with pytest.raises(UserError, match=facts):
+        train_stages(QUICK, chain.path, StageOptions((asked,)))
 
 
 def test_an_unfinished_stage_is_not_resumed_on_changed_predecessors(chain, monkeypatch):
     interrupt(monkeypatch, only(chain, "vae-old", "vae-new"), "mdn", epochs=1)
     known, _ = changed(chain.stage("vae-new"))
-    with pytest.raises(UserError, match=rf"mdn in .* on weights of vae-new with SHA-256 {known}"):
-        train_stages(QUICK, chain.path, ("mdn",), resume=True)
+    with pytest.raises(UserError, match=rf"mdn .* vae-new .* {known}"):
+        train_stages(QUICK, chain.path, StageOptions(("mdn",), resume=True))
 
 
 def test_finished_stages_are_kept(chain):
     before = {name: chain.stage(name).digest() for name in STAGES}
-    with pytest.raises(UserError, match="vae-new is trained already: replace vae-new and mdn and sketch with --over"):
-        train_stages(QUICK, chain.path, ("vae-new",))
-    with pytest.raises(UserError, match="are trained already"):
+    with pytest.raises(UserError, match="vae-new and mdn and sketch with --overwrite"):
+        train_stages(QUICK, chain.path, StageOptions(("vae-new",)))
+    with pytest.raises(UserError, match="already trained"):
         train_stages(QUICK, chain.path)
-    with pytest.raises(UserError, match="are trained already"):
-        train_stages(QUICK, chain.path, resume=True)
+    with pytest.raises(UserError, match="already trained"):
+        train_stages(QUICK, chain.path, StageOptions(resume=True))
     shutil.rmtree(chain.path / "sketch")
     train_stages(QUICK, chain.path)
     after = {name: chain.stage(name).digest() for name in STAGES}
@@ -234,12 +241,12 @@ def test_finished_stages_are_kept(chain):
     chain.require_finished()
 
 
-def test_overwriting_replaces_a_stage_and_what_stands_on_it_and_nothing_else(chain):
+def test_overwriting_replaces_a_stage_and_what_builds_on_it_and_nothing_else(chain):
     (chain.path / "notes.txt").write_text("mine")
     (chain.path / "sketch" / "notes.txt").write_text("mine too")
     before = {name: chain.stage(name).digest() for name in STAGES}
     config = replace(QUICK, mdn=replace(QUICK.mdn, epochs=1))
-    train_stages(config, chain.path, ("mdn",), overwrite=True)
+    train_stages(config, chain.path, StageOptions(("mdn",), overwrite=True))
     assert {name: chain.stage(name).digest() for name in ("vae-old", "vae-new")} == {
         name: before[name] for name in ("vae-old", "vae-new")
     }
@@ -249,10 +256,10 @@ def test_overwriting_replaces_a_stage_and_what_stands_on_it_and_nothing_else(cha
     assert standing_on(("vae-old",)) == ("vae-old", "mdn", "sketch") and standing_on(("sketch",)) == ("sketch",)
 
 
-def test_a_stage_that_stays_must_have_the_knobs_that_are_asked_for(chain):
+def test_a_stage_that_stays_must_have_the_settings_that_are_asked_for(chain):
     config = replace(QUICK, vae=replace(QUICK.vae, floor=0.25))
-    with pytest.raises(UserError, match=r"vae-old in .* has vae\.floor = 0\.5, not 0\.25: .* --stage vae-old --over"):
-        train_stages(config, chain.path, ("sketch",), overwrite=True)
+    with pytest.raises(UserError, match=r"vae-old .* vae\.floor = 0\.5, not 0\.25.* --stage vae-old --over"):
+        train_stages(config, chain.path, StageOptions(("sketch",), overwrite=True))
     assert chain.config == QUICK
     chain.require_finished()
 
@@ -263,7 +270,7 @@ def test_missing_data_removes_nothing(chain, monkeypatch):
 
     monkeypatch.setattr(stages, "load_chain_data", absent)
     with pytest.raises(MissingFileError):
-        train_stages(QUICK, chain.path, overwrite=True)
+        train_stages(QUICK, chain.path, StageOptions(overwrite=True))
     chain.require_finished()
 
 
@@ -273,19 +280,19 @@ def test_a_stage_is_resumed_only_on_its_own_data(chain, monkeypatch):
     write_json(
         chain.stage("vae-new").description_file, description | {"data": description["data"] | {"content_hash": "0"}}
     )
-    with pytest.raises(UserError, match="data is no longer what vae-new"):
-        train_stages(QUICK, chain.path, ("vae-new",), resume=True)
+    with pytest.raises(UserError, match=r"data .* vae-new .*--overwrite"):
+        train_stages(QUICK, chain.path, StageOptions(("vae-new",), resume=True))
 
 
 def test_foreign_folders_are_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("three years of work")
-    with pytest.raises(UserError, match=r"holds other files \(thesis.txt\), but no chain"):
-        train_stages(QUICK, tmp_path, overwrite=True)
+    with pytest.raises(UserError, match=r"thesis\.txt"):
+        train_stages(QUICK, tmp_path, StageOptions(overwrite=True))
     (tmp_path / "config.json").write_text('{"config": {}, "versions": {}, "data": {}}')
-    with pytest.raises(UserError, match="is not one of a chain"):
-        train_stages(QUICK, tmp_path, overwrite=True)
-    with pytest.raises(MissingFileError, match="no work directory of a chain"):
-        train_stages(QUICK, tmp_path / "nothing", resume=True)
+    with pytest.raises(UserError, match=r"config\.json"):
+        train_stages(QUICK, tmp_path, StageOptions(overwrite=True))
+    with pytest.raises(MissingFileError, match="nothing"):
+        train_stages(QUICK, tmp_path / "nothing", StageOptions(resume=True))
     assert not (tmp_path / "nothing").exists()
 
 
@@ -294,32 +301,32 @@ def test_files_with_a_stages_names_are_never_deleted(tmp_path):
     chain.describe(QUICK, {})
     chain.stage("vae-old").path.mkdir()
     chain.stage("vae-old").weights[0].write_text("mine")
-    with pytest.raises(UserError, match=r"holds encoder\.keras, but no stage"):
-        train_stages(QUICK, tmp_path, ("vae-old",), overwrite=True)
+    with pytest.raises(UserError, match=r"encoder\.keras"):
+        train_stages(QUICK, tmp_path, StageOptions(("vae-old",), overwrite=True))
     assert chain.stage("vae-old").weights[0].read_text() == "mine"
 
 
 def test_a_chain_in_use_is_refused(tmp_path):
-    with locked(tmp_path / "chain"), pytest.raises(UserError, match="in use by another run"):
+    with locked(tmp_path / "chain"), pytest.raises(UserError, match="another run"):
         train_stages(QUICK, tmp_path / "chain")
 
 
 def test_a_damaged_description_is_refused_in_one_sentence(chain):
     chain.stage("mdn").description_file.write_text("{")
-    with pytest.raises(UserError, match=r"stage\.json is damaged"):
+    with pytest.raises(UserError, match=r"stage\.json"):
         train_stages(QUICK, chain.path)
 
 
 def test_a_lost_weight_file_is_named(chain):
     chain.stage("mdn").weights[1].unlink()
-    with pytest.raises(UserError, match=r"unigram\.npy is not there: train mdn again"):
+    with pytest.raises(UserError, match=r"unigram\.npy .*mdn"):
         chain.require_finished()
 
 
 def test_a_loss_that_is_not_a_number_ends_the_stage_in_one_sentence(chain):
     config = replace(QUICK, mdn=replace(QUICK.mdn, learning_rate=1e30))
-    with pytest.raises(UserError, match=r"lower mdn\.learning_rate in the recipe"):
-        train_stages(config, chain.path, ("mdn",), overwrite=True)
+    with pytest.raises(UserError, match=r"mdn\.learning_rate"):
+        train_stages(config, chain.path, StageOptions(("mdn",), overwrite=True))
 
 
 def test_a_chain_is_no_recognizers_run(chain, tmp_path):
@@ -338,20 +345,20 @@ def latent_setup():
     random = np.random.default_rng(0)
     old, new = (random.normal(size=(count, 8)).astype(np.float32) for count in (12, 5))
     partners = np.array([0, 0, 0, 1, 1, 3, 3, 3, 3, 3, 1, 0])
-    return old, new, partners
+    return Posteriors(old, partners, new)
 
 
-def make_batches(kind, **variation):
-    plan, (old, new, partners) = EpochPlan(12, 4, seed=3), latent_setup()
+def make_batches(kind, image_decoder=None, **variation):
+    plan, known = EpochPlan(12, 4, seed=3), latent_setup()
     if kind == "images":
         return image_batches(
             np.repeat(np.arange(20, dtype=np.uint8), 64 * 64).reshape(20, 64, 64), np.arange(4, 16), plan
         )
     if kind == "latents":
-        return latent_batches(old, new, partners, plan)
+        return latent_batches(known, plan)
     strokes = [[np.float32([[0, 0], [place / 20, 1]])] for place in range(12)]
-    latents = DrawingLatents(build_mdn(4, 4, 2, 8), old, partners, new)
-    return drawing_batches(make_table(strokes, 1.0, 5)[0], np.arange(12) % 5, latents, plan, **variation)
+    latents = DrawingLatents(build_mdn(Mixture(components=2, hidden=8), 4), known, image_decoder=image_decoder)
+    return drawing_batches(make_table(strokes, 1.0, 5)[0], np.arange(12) % 5, latents, plan, Variation(**variation))
 
 
 @pytest.mark.parametrize("kind", ["images", "latents", "drawings"])
@@ -372,9 +379,9 @@ def test_drawings_of_a_batch_have_similar_lengths_and_a_pass_has_each_once():
     strokes = [[np.concatenate(parts)] for parts in strokes]
     table, kept = make_table(strokes, 0.1, 80)
     assert len(kept) == 130
-    old, new, partners = latent_setup()
+    known = latent_setup()
     plan = EpochPlan(130, 10, seed=3)
-    latents = DrawingLatents(build_mdn(4, 4, 2, 8), old, partners, new)
+    latents = DrawingLatents(build_mdn(Mixture(components=2, hidden=8), 4), known)
     made = list(drawing_batches(table, np.arange(130) % 5, latents, plan)(0).take(26).as_numpy_iterator())
     for pass_ in (made[:13], made[13:]):
         rows = np.concatenate([rows for _, rows in pass_])
@@ -420,7 +427,8 @@ def test_drawings_are_given_the_ink_of_their_own_latent_vectors():
 def test_drawings_look_at_kuzushiji_of_their_own_character_or_else_at_their_own_image():
     import tensorflow as tf
 
-    old, new, partners = latent_setup()
+    known = latent_setup()
+    old, partners, new = known.old, known.partners, known.new
     old[:, :4] = 100 * (1 + partners[:, None]) + np.arange(12)[:, None]  # the mean says whose image it is, and which
     old[:, 4:] = new[:, 4:] = -100
     new[:, :4] = -1 - np.arange(5)[:, None]
@@ -434,7 +442,7 @@ def test_drawings_look_at_kuzushiji_of_their_own_character_or_else_at_their_own_
 
     def shown(encoded_share):
         """Return, for each character, what 40 of its drawings look at."""
-        latents = DrawingLatents(Echo(), old, partners, new, encoded_share=encoded_share)
+        latents = DrawingLatents(Echo(), known, encoded_share=encoded_share)
         places = tf.constant([0, 1, 2, 3, 4] * 40, tf.int64)
         found = np.round(latents.draw(places, tf.constant([1, 2], tf.int64)).numpy().mean(axis=1)).astype(int)
         return [found[place::5].tolist() for place in range(5)]
@@ -447,13 +455,14 @@ def test_drawings_look_at_kuzushiji_of_their_own_character_or_else_at_their_own_
 
 
 def test_what_the_mdn_samples_for_drawings_strays_less_at_a_lower_temperature():
-    old, new, partners = latent_setup()
-    old[:, 4:] = -100
+    known = latent_setup()
+    known.old[:, 4:] = -100
+    one = Posteriors(known.old[:1], known.partners[:1], known.new)
     places = keras.ops.convert_to_tensor(np.zeros(200, np.int64))
-    mdn = build_mdn(4, 4, 1, 8)
+    mdn = build_mdn(Mixture(components=1, hidden=8), 4)
 
     def spread(*temperature):
-        latents = DrawingLatents(mdn, old[:1], partners[:1], new, *temperature)
+        latents = DrawingLatents(mdn, one, *temperature)
         return latents.draw(places, keras.ops.convert_to_tensor(np.int64([1, 2]))).numpy().std(axis=0)
 
     np.testing.assert_allclose(spread(0.25), spread() / 2, rtol=1e-4)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.transfer.config import Sketch
 from kuzushiji_tf.transfer.modern import modern_strokes
 from kuzushiji_tf.transfer.sequences import make_table, simplify, to_strokes
 from kuzushiji_tf.transfer.sketch import (
@@ -15,7 +16,7 @@ from kuzushiji_tf.transfer.sketch import (
     previous_rows,
 )
 from kuzushiji_tf.transfer.steps import CORRELATION_BOUND
-from kuzushiji_tf.transfer.writing import draw_noise, generate, sample_rows
+from kuzushiji_tf.transfer.writing import Writer, draw_noise, generate, sample_rows
 
 LATENT, LONGEST = 4, 20
 
@@ -23,7 +24,7 @@ LATENT, LONGEST = 4, 20
 @pytest.fixture(scope="module")
 def networks():
     """The start and the step of a decoder with random weights."""
-    decoder = build_decoder(units=16, mixtures=3, latent=LATENT, seed=1)
+    decoder = build_decoder(Sketch(units=16, mixtures=3), LATENT, seed=1)
     for weight in decoder.trainable_variables:
         weight.assign(3 * weight.numpy())
     return build_start(decoder), build_step(decoder)
@@ -99,7 +100,7 @@ def test_temperature_zero_takes_the_likeliest():
 
 @pytest.mark.parametrize("temperature", [0, 0.3, 1, 50])
 def test_writing_always_ends(networks, z, temperature):
-    drawings = generate(*networks, z, draw_noise(0, 30, LONGEST), temperature, LONGEST, scale=0.1)
+    drawings = generate(Writer(*networks, LONGEST, scale=0.1), z, draw_noise(0, 30, LONGEST), temperature)
     assert len(drawings) == 30
     for drawing in drawings:
         assert drawing.dtype == np.float32 and drawing.shape[0] <= LONGEST and drawing.shape[1] == 3
@@ -118,31 +119,31 @@ def test_a_drawing_ends_where_the_decoder_says_or_at_the_limit():
         parameters = np.concatenate([pen, rest], axis=1).astype(np.float32)
         return {"parameters": parameters, "hidden": count + 1, "cell": np.asarray(inputs["cell"])}
 
-    drawings = generate(start, step, np.float32([[0], [9], [2], [3]]), draw_noise(0, 4, 5), 0, 5, scale=0.5)
+    drawings = generate(Writer(start, step, 5, scale=0.5), np.float32([[0], [9], [2], [3]]), draw_noise(0, 4, 5), 0)
     assert [len(drawing) for drawing in drawings] == [0, 5, 2, 3]
     assert np.array_equal(np.concatenate(drawings), [[0.5, 0, 0]] * 10)
 
 
 def test_temperature_zero_needs_no_luck(networks, z):
-    one, other = (generate(*networks, z, draw_noise(seed, 30, LONGEST), 0, LONGEST, 1.0) for seed in (0, 1))
+    one, other = (generate(Writer(*networks, LONGEST, 1.0), z, draw_noise(seed, 30, LONGEST), 0) for seed in (0, 1))
     for first, second in zip(one, other, strict=True):
         assert np.array_equal(first, second)
-    sampled = [generate(*networks, z, draw_noise(seed, 30, LONGEST), 1, LONGEST, 1.0) for seed in (0, 1)]
+    sampled = [generate(Writer(*networks, LONGEST, 1.0), z, draw_noise(seed, 30, LONGEST), 1) for seed in (0, 1)]
     assert not all(np.array_equal(first, second) for first, second in zip(*sampled, strict=True))
 
 
 def test_a_batch_of_one_equals_a_batch_of_many(networks, z):
     noise = draw_noise(0, 30, LONGEST)
-    together = generate(*networks, z, noise, 0.8, LONGEST, 1.0)
+    together = generate(Writer(*networks, LONGEST, 1.0), z, noise, 0.8)
     assert len({len(drawing) for drawing in together}) > 1
     for item in range(30):
-        (alone,) = generate(*networks, z[item : item + 1], noise[item : item + 1], 0.8, LONGEST, 1.0)
+        (alone,) = generate(Writer(*networks, LONGEST, 1.0), z[item : item + 1], noise[item : item + 1], 0.8)
         np.testing.assert_allclose(alone, together[item], atol=1e-3)
 
 
 def test_noise_beyond_the_drawings_is_left_alone(networks, z):
     exact, more = (
-        generate(*networks, z[:3], draw_noise(0, items, steps), 0.8, LONGEST, 1.0)
+        generate(Writer(*networks, LONGEST, 1.0), z[:3], draw_noise(0, items, steps), 0.8)
         for items, steps in ((3, LONGEST), (9, LONGEST + 5))
     )
     assert len(more) == 3 and all(np.array_equal(one, other) for one, other in zip(exact, more, strict=True))
@@ -151,13 +152,13 @@ def test_noise_beyond_the_drawings_is_left_alone(networks, z):
 @pytest.mark.parametrize("temperature", [-1, float("nan"), float("inf")])
 def test_a_temperature_that_is_none_is_refused(networks, z, temperature):
     with pytest.raises(UserError, match="temperature"):
-        generate(*networks, z, draw_noise(0, 30, LONGEST), temperature, LONGEST, 1.0)
+        generate(Writer(*networks, LONGEST, 1.0), z, draw_noise(0, 30, LONGEST), temperature)
 
 
 def test_too_little_noise_is_refused(networks, z):
     for items, steps in ((29, LONGEST), (30, LONGEST - 1)):
-        with pytest.raises(UserError, match="draw more"):
-            generate(*networks, z, draw_noise(0, items, steps), 1.0, LONGEST, 1.0)
+        with pytest.raises(UserError, match=f"{items} drawings of {steps} points"):
+            generate(Writer(*networks, LONGEST, 1.0), z, draw_noise(0, items, steps), 1.0)
 
 
 def test_an_exported_step_writes_the_same(networks, z, tmp_path):
@@ -173,7 +174,7 @@ def test_an_exported_step_writes_the_same(networks, z, tmp_path):
     assert set(found) == set(expected) == {"parameters", "hidden", "cell"}
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-5)
-    ours, theirs = (generate(*pair, z, noise, 0.8, LONGEST, 1.0) for pair in (networks, served))
+    ours, theirs = (generate(Writer(*pair, LONGEST, 1.0), z, noise, 0.8) for pair in (networks, served))
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
 
@@ -188,13 +189,13 @@ def test_eight_drawings_are_learned_stroke_by_stroke():
     drawn = rows[..., 4:] == 0
     rows[..., :2] += 0.05 * drawn * np.random.default_rng(0).normal(size=(*rows.shape[:2], 2))
     z = 2 * np.eye(8, dtype=np.float32)
-    decoder = build_decoder(units=64, mixtures=1, latent=8, recurrent_dropout=0)
-    compile_sketch(decoder, learning_rate=1e-2, decay=0.997)
+    settings = Sketch(units=64, mixtures=1, recurrent_dropout=0, learning_rate=1e-2, decay=0.997)
+    decoder = compile_sketch(build_decoder(settings, latent=8), settings)
     inputs = {"z": np.tile(z, (800, 1)), "previous": previous_rows(rows)}
     decoder.fit(inputs, rows, batch_size=8, shuffle=False, verbose=0)
     networks = build_start(decoder), build_step(decoder)
     for temperature in (0, 0.1):
-        written = generate(*networks, z, draw_noise(0, 8, longest + 5), temperature, longest + 5, table.scale)
+        written = generate(Writer(*networks, longest + 5, table.scale), z, draw_noise(0, 8, longest + 5), temperature)
         for sequence, strokes in zip(written, drawings, strict=True):
             found, expected = to_strokes(sequence), simplify(strokes, 2.0)
             assert [len(stroke) for stroke in found] == [len(stroke) for stroke in expected]

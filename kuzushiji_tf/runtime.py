@@ -21,6 +21,7 @@ EXTRAS = {
         "scipy",
         "shapely",
         "sklearn",
+        "svgelements",
         "tensorboard",
         "tensorflow",
         "tqdm",

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-SIZES = {"M": (64, 63), "K": (60, 60), "8B": (64, 63), "9B": (64, 63), "8G": (128, 127), "9G": (128, 127)}
+SIZES = {
+    "M": (64, 63),
+    "K": (60, 60),
+    "8B": (64, 63),
+    "9B": (64, 63),
+    "8G": (128, 127),
+    "9G": (128, 127),
+    "C": (72, 76),
+}
 LENGTHS = {"M": 2052, "K": 2745, "8B": 512, "9B": 576, "8G": 8199, "9G": 8199}
 PIXELS_FROM = {"M": 33, "8B": 9, "9B": 9, "8G": 61, "9G": 65}
 
@@ -83,6 +91,39 @@ def printed_record(
     return _pack("".join(format(value, "06b") for value in [*characters, *levels.ravel().tolist()]))
 
 
+# Type C: the number of each field among the words of 36 bits, counted from 1.
+WORDS = {
+    "data_number": 1,
+    "sheet": 2,
+    "code": 3,
+    "ebcdic_code": 4,
+    "image_quality": 6,
+    "group_quality": 7,
+    "position_y": 8,
+    "position_x": 9,
+    "sex": 10,
+    "age": 11,
+    "industry": 12,
+    "occupation": 13,
+    "gathered": 14,
+    "scanned": 15,
+    "points_across": 16,
+    "points_down": 17,
+    "levels": 18,
+}
+
+
+def word_record(levels: np.ndarray, **values: int) -> bytes:
+    """Return a record of type C: 48 words of 36 bits, two of which have an 8-bit code in front, then the pixels."""
+    words = [0] * 48
+    for name, value in ({"points_across": 72, "points_down": 76, "levels": 16} | values).items():
+        words[WORDS[name] - 1] = value << 28 if name in ("code", "ebcdic_code") else value
+    assert levels.shape == (76, 72)
+    return _pack(
+        "".join(format(word, "036b") for word in words) + "".join(format(v, "04b") for v in levels.ravel().tolist())
+    )
+
+
 def _pack(bits: str) -> bytes:
     return int(bits, 2).to_bytes(len(bits) // 8, "big")
 
@@ -90,7 +131,7 @@ def _pack(bits: str) -> bytes:
 def levels_of(image: np.ndarray, kind: str) -> np.ndarray:
     """Return the pixel levels of a drawn image (uint8, ink 255): cut to the type's size, in its number of levels."""
     width, height = SIZES[kind]
-    highest = {"M": 15, "K": 63, "8B": 1, "9B": 1, "8G": 15, "9G": 15}[kind]
+    highest = {"M": 15, "K": 63, "8B": 1, "9B": 1, "8G": 15, "9G": 15, "C": 15}[kind]
     canvas = np.zeros((height, width), int)
     part = image[:height, :width]
     canvas[: part.shape[0], : part.shape[1]] = part

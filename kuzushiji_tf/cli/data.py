@@ -9,16 +9,16 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from kuzushiji_tf.cli.actions import action_defaults
-from kuzushiji_tf.config import SMALLEST_SIZE
+from kuzushiji_tf.datasets.entries import resolve
 from kuzushiji_tf.datasets.registry import (
     LoadOptions,
     dataset_entries,
     entry_of,
-    is_folder,
+    is_path,
     load_dataset,
     locate,
     parts_of,
-    resolve,
+    splits_of,
 )
 from kuzushiji_tf.errors import UserError
 
@@ -124,10 +124,6 @@ def run(flags: Any) -> None:
     Raises:
         UserError, MissingFileError: a name, a folder or a data set's file is not as it should be.
     """
-    if (getattr(flags, "image_size", None) or SMALLEST_SIZE) < SMALLEST_SIZE:
-        raise UserError(f"--image-size is {flags.image_size}; it must be at least {SMALLEST_SIZE}.")
-    if getattr(flags, "per_class", 1) < 1:
-        raise UserError(f"--per-class is {flags.per_class}; it must be at least 1.")
     _ACTIONS[type(flags)](flags)
 
 
@@ -137,7 +133,8 @@ def _list(flags: ListFlags) -> None:
         found = locate(name, flags.data_dir)
         present = "needs none" if found is True else "yes" if found else "no"
         images = "any number" if entry.images is None else f"{entry.images:,}"
-        rows.append((name, f"{entry.classes:,}", images, entry.size, present, entry.where, entry.licence))
+        classes = "?" if entry.classes is None else f"{entry.classes:,}"
+        rows.append((name, classes, images, entry.size, present, entry.where, entry.licence))
         listed[name] = {
             "description": entry.description,
             "classes": entry.classes,
@@ -162,10 +159,10 @@ def _list(flags: ListFlags) -> None:
 
 
 def _download(flags: DownloadFlags) -> None:
-    from kuzushiji_tf.datasets.download import cache_folder
+    from kuzushiji_tf.datasets.places import cache_folder
 
-    if is_folder(flags.name):
-        raise UserError(f"{flags.name} is a folder of your own: there is nothing to download.")
+    if is_path(flags.name):
+        raise UserError(f"{flags.name} is your own: there is nothing to download.")
     for name in parts_of(flags.name):
         entry = entry_of(name)
         found = locate(name, flags.data_dir)
@@ -213,7 +210,7 @@ def _split(flags: SplitFlags) -> None:
     if flags.output.is_dir():
         raise UserError(f"{flags.output} is a folder; --output names the file to write, such as split.csv.")
     rows, counts = [], {}
-    for split in _splits(flags.name):
+    for split in splits_of(flags.name):
         part = split_rows(load_dataset(flags.name, split, _options(flags)))
         counts[split] = len(part)
         rows += part
@@ -223,14 +220,6 @@ def _split(flags: SplitFlags) -> None:
         print(f"note: {shared:,} images stand in more than one split, as published")
     parts = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     print(f"{flags.output}: {parts}; sha256 {digest}")
-
-
-def _splits(name: str) -> tuple[str, ...]:
-    """Return the splits that a data set has: for a mixture, those that all of its parts have."""
-    if is_folder(name):
-        return ("train", "test")
-    first, *others = [entry_of(part).splits for part in parts_of(name)]
-    return tuple(split for split in first if all(split in other for other in others))
 
 
 def _materialize(flags: MaterializeFlags) -> None:

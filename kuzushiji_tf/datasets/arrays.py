@@ -32,7 +32,7 @@ def read_npz_array(
 
 
 def read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a gzipped MNIST-format (IDX) file of unsigned bytes with exactly the given shape.
+    """Read an MNIST-format (IDX) file of unsigned bytes, gzipped (`.gz`) or not, with exactly the given shape.
 
     Source: http://yann.lecun.com/exdb/mnist/ (big-endian magic number `00 00 08 <dimensions>`, sizes, data).
 
@@ -90,7 +90,7 @@ def read_npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
-    with gzip.open(path) as stream:
+    with gzip.open(path) if Path(path).suffix == ".gz" else open(path, "rb") as stream:
         magic = stream.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0":
             raise ValueError(magic)

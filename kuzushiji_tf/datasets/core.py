@@ -1,7 +1,7 @@
 """`CharacterDataset`: the one value that every loader ends in and everything above starts from."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, get_args
@@ -57,7 +57,7 @@ class CharacterDataset:
     ink: Ink = "scanned"
     normalization: Normalization = "none"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = len(self.images)
         if self.images.dtype != np.uint8 or self.images.ndim != 3:
             raise UserError(
@@ -76,6 +76,13 @@ class CharacterDataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        return (
+            f"CharacterDataset({self.name!r}, {self.split!r}: {len(self):,} images of {height} x {width} pixels, "
+            f"{len(self.classes):,} classes)"
+        )
+
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width in pixels."""
@@ -85,9 +92,9 @@ class CharacterDataset:
     def content_hash(self) -> str:
         """SHA-256 (hex) over shape, images, labels and classes: equal for equal content, whatever file it came from."""
         digest = hashlib.sha256(repr((self.images.shape, self.classes.characters)).encode())
-        for start in range(0, len(self), 4096):
-            digest.update(np.ascontiguousarray(self.images[start : start + 4096]))
-        digest.update(np.ascontiguousarray(self.labels))
+        for part in in_lots(len(self)):
+            digest.update(np.ascontiguousarray(self.images[part]).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
     def select(self, rows: np.ndarray) -> "CharacterDataset":
@@ -102,6 +109,12 @@ class CharacterDataset:
         shape = (size, size)
         images = [np.asarray(Image.fromarray(image).resize(shape, Image.Resampling.LANCZOS)) for image in self.images]
         return replace(self, images=np.stack(images) if images else np.zeros((0, *shape), np.uint8))
+
+
+def in_lots(count: int, size: int = 4096) -> Iterator[slice]:
+    """Yield `count` rows in pieces: a memory-mapped data set need not fit in memory."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def content_keys(images: np.ndarray) -> np.ndarray:

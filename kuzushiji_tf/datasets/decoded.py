@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kuzushiji_tf.datasets.download import cache_folder
+from kuzushiji_tf.datasets.places import cache_folder
 from kuzushiji_tf.files import atomic_folder, write_json
 
 LEFT_OUT = "left_out.json"

@@ -12,11 +12,6 @@ from tqdm import tqdm
 from kuzushiji_tf.errors import UserError
 
 
-def cache_folder() -> Path:
-    """Return the folder that downloads are kept in (`~/.cache/kuzushiji_tf` on Linux)."""
-    return Path(pooch.os_cache("kuzushiji_tf"))
-
-
 def fetch(
     urls: Sequence[str],
     known_hash: str,

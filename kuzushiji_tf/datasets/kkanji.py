@@ -6,7 +6,6 @@ function of the images alone (`splits.held_out_rows`); `python -m kuzushiji_tf d
 
 import hashlib
 import io
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,8 +19,9 @@ from kuzushiji_tf.characters.labels import Labels, from_code_point, to_code_poin
 from kuzushiji_tf.datasets.archives import read_members
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
-from kuzushiji_tf.datasets.download import cache_folder, fetch
+from kuzushiji_tf.datasets.download import fetch
 from kuzushiji_tf.datasets.kmnist import CREDIT, LICENCE
+from kuzushiji_tf.datasets.places import cache_folder, places_of
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
@@ -106,29 +106,27 @@ def _dataset(name: str, split: str, folder: Path, rows: slice | np.ndarray) -> C
 
 def _decoded(options: LoadOptions) -> Path:
     """Return the folder with the decoded images, having decoded them if need be."""
-    source = find_source(options.data_dir)
+    source = find_kkanji(options.data_dir)
     if source is None:
         if options.data_dir:
             raise MissingFileError(
                 f"There is no {', '.join(ARCHIVES)} or {FOLDER}/ in {options.data_dir} or "
                 f"{options.data_dir / 'kkanji'}; put it there, or leave --data-dir out to have it downloaded."
             )
-        source = download()
+        source = download_kkanji()
     return open_decoded("kkanji", _identity(source), lambda folder: _decode(source, folder, options.skip_damaged))
 
 
-def find_source(data_dir: Path | None) -> Path | None:
+def find_kkanji(data_dir: Path | None) -> Path | None:
     """Return the archive or the extracted folder in `data_dir` (None: `KUZUSHIJI_DATA`, then the cache), or None."""
-    places = [data_dir] if data_dir else [os.environ.get("KUZUSHIJI_DATA"), cache_folder()]
-    for place in filter(None, places):
-        for folder in (Path(place) / "kkanji", Path(place)):
-            for path in (*(folder / name for name in ARCHIVES), folder / FOLDER):
-                if path.is_dir() if path.name == FOLDER else path.is_file():
-                    return path
+    for place in places_of("kkanji", data_dir, cached=True):
+        for path in (*(place / name for name in ARCHIVES), place / FOLDER):
+            if path.is_dir() if path.name == FOLDER else path.is_file():
+                return path
     return None
 
 
-def download() -> Path:
+def download_kkanji() -> Path:
     """Return the path of the published archive in the cache, downloading it first unless it is there.
 
     Raises:

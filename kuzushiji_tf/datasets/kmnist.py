@@ -1,7 +1,6 @@
 """Kuzushiji-MNIST and Kuzushiji-49 as published by CODH (https://github.com/rois-codh/kmnist)."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.arrays import read_idx, read_npz_array
 from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.download import cache_folder, fetch
+from kuzushiji_tf.datasets.download import fetch
+from kuzushiji_tf.datasets.places import cache_folder, places_of
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 
@@ -26,15 +26,19 @@ K49_CLASSES = Labels(
 )
 
 # As published. The four .gz files were rebuilt byte for byte from the .npz files' content, so they are the release of
-# February 2019 as well.
+# February 2019 as well; those without .gz are their content, as torchvision unpacks it.
 MD5 = {
     "kmnist-train-imgs.npz": "a183fbc01ed9a345513b145673d3d0bb",
     "kmnist-train-labels.npz": "b0e1d240e8afec72b50437fc3bc5908a",
     "kmnist-test-imgs.npz": "dace6de62ca8b90843cc45366337d02e",
     "kmnist-test-labels.npz": "3ae489a79983d0fe386152684e3b5412",
+    "train-images-idx3-ubyte": "92be26ec9822e900ac425d0a0aa84ced",
     "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+    "train-labels-idx1-ubyte": "949e75301f8813e0dc5800dcc320fc52",
     "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+    "t10k-images-idx3-ubyte": "bf305b8cd328700fbc17f5acbc2856d2",
     "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+    "t10k-labels-idx1-ubyte": "9f55f451c0988b028eccdf7d5cc265ab",
     "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
     "k49-train-imgs.npz": "7ac088b20481cf51dcd01ceaab89d821",
     "k49-train-labels.npz": "44a8e1b893f81e63ff38d73cad420f7a",
@@ -64,6 +68,7 @@ class _Release:
     splits: dict[str, "_Split"]
     classes: Labels
     mirrors: tuple[str, ...]
+    folders: tuple[str, ...] = (".",)  # within a place, where its files may lie
 
 
 @dataclass(frozen=True)
@@ -81,20 +86,21 @@ class _Split:
 _KMNIST_SPLITS = {
     "train": _Split(
         60_000,
-        ("kmnist-train-imgs.npz", "train-images-idx3-ubyte.gz"),
-        ("kmnist-train-labels.npz", "train-labels-idx1-ubyte.gz"),
+        ("kmnist-train-imgs.npz", "train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"),
+        ("kmnist-train-labels.npz", "train-labels-idx1-ubyte", "train-labels-idx1-ubyte.gz"),
     ),
     "test": _Split(
         10_000,
-        ("kmnist-test-imgs.npz", "t10k-images-idx3-ubyte.gz"),
-        ("kmnist-test-labels.npz", "t10k-labels-idx1-ubyte.gz"),
+        ("kmnist-test-imgs.npz", "t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz"),
+        ("kmnist-test-labels.npz", "t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte.gz"),
     ),
 }
 _K49_SPLITS = {
     "train": _Split(232_365, ("k49-train-imgs.npz",), ("k49-train-labels.npz",)),
     "test": _Split(38_547, ("k49-test-imgs.npz",), ("k49-test-labels.npz",)),
 }
-_KMNIST = _Release("kmnist", _KMNIST_SPLITS, KMNIST_CLASSES, KMNIST_MIRRORS)
+_TORCHVISION = ("KMNIST/raw", "raw")  # below the root that it is given
+_KMNIST = _Release("kmnist", _KMNIST_SPLITS, KMNIST_CLASSES, KMNIST_MIRRORS, (".", *_TORCHVISION))
 _K49 = _Release("k49", _K49_SPLITS, K49_CLASSES, K49_MIRRORS)
 
 
@@ -102,7 +108,7 @@ def load_kmnist(split: str, options: LoadOptions) -> CharacterDataset:
     """Load Kuzushiji-MNIST: 10 classes, 60,000 / 10,000 images of 28 x 28 pixels, from `.npz` or MNIST-format files.
 
     Looked for in `options.data_dir`, or else in `KUZUSHIJI_DATA`, then in the download cache; then downloaded.
-    A folder may hold the files as `kmnist/<file>` or directly.
+    A folder may hold the files as `kmnist/<file>` or directly, or as torchvision leaves them, in `KMNIST/raw`.
 
     Raises:
         MissingFileError: `options.data_dir` is given and lacks a file.
@@ -157,7 +163,7 @@ def _load(release: _Release, split: str, options: LoadOptions) -> CharacterDatas
 
 def _locate(release: _Release, names: tuple[str, ...], options: LoadOptions) -> Path:
     """Return the path of one of the named files, as published, wherever it is."""
-    if path := _find(release, names, [options.data_dir or os.environ.get("KUZUSHIJI_DATA")]):
+    if path := _find(release, names, options.data_dir, cached=False):
         _verify(path)
         return path
     if options.data_dir:
@@ -168,22 +174,19 @@ def _locate(release: _Release, names: tuple[str, ...], options: LoadOptions) -> 
     return _fetch(release, names[-1])
 
 
-def _find(release: _Release, names: tuple[str, ...], folders: list[str | Path | None]) -> Path | None:
-    candidates = (
-        path
-        for folder in filter(None, folders)
-        for name in names
-        for path in (Path(folder, release.name, name), Path(folder, name))
-    )
+def _find(release: _Release, names: tuple[str, ...], data_dir: Path | None, *, cached: bool) -> Path | None:
+    places = [place / part for place in places_of(release.name, data_dir, cached=cached) for part in release.folders]
+    candidates = (place / name for place in places for name in names)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _find_all(release: _Release, data_dir: Path | None) -> Path | None:
-    folders = [data_dir] if data_dir else [os.environ.get("KUZUSHIJI_DATA"), cache_folder()]
     found = [
-        _find(release, names, folders) for files in release.splits.values() for names in (files.images, files.labels)
+        _find(release, names, data_dir, cached=True)
+        for files in release.splits.values()
+        for names in (files.images, files.labels)
     ]
-    return found[0].parent if all(found) else None
+    return found[0].parent if found[0] and all(found) else None
 
 
 def _download(release: _Release) -> Path:
@@ -214,6 +217,6 @@ def _verify(path: Path) -> None:
 
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    if path.suffix == ".gz":
-        return read_idx(path, shape)
-    return read_npz_array(path, shape=shape, dtype=np.uint8)
+    if path.suffix == ".npz":
+        return read_npz_array(path, shape=shape, dtype=np.uint8)
+    return read_idx(path, shape)

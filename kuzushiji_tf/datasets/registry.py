@@ -1,16 +1,22 @@
-"""The registered data sets: name -> what it is and how it is loaded."""
+"""Data sets by name: those of the project, those that a program or an installed package adds, and paths."""
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from importlib import import_module
+from dataclasses import dataclass, fields, replace
+from functools import cache, partial
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from kuzushiji_tf.config import TrainingConfig
-from kuzushiji_tf.datasets.core import CharacterDataset
+from kuzushiji_tf.config import SMALLEST_SIZE, TrainingConfig
+from kuzushiji_tf.datasets.core import CharacterDataset, Ink
+from kuzushiji_tf.datasets.entries import ENTRIES, DatasetEntry, resolve
 from kuzushiji_tf.errors import UserError, unknown_name
+from kuzushiji_tf.runtime import load_plugin, plugins_of
 
-Ink = Literal["scanned", "pen", "synthetic"]
+PLUGINS = "kuzushiji_tf.datasets"  # the group of entry points; each names a loader
+NPZ = ".npz"
+_registered: dict[str, DatasetEntry] = {}
 
 
 @dataclass(frozen=True)
@@ -20,13 +26,16 @@ class LoadOptions:
     Attributes:
         data_dir: where the user's files are; None means `KUZUSHIJI_DATA`, then the download cache.
         image_size: wanted height and width in pixels; None means the data set's own.
-        stroke_size: at which data sets are drawn from strokes where `image_size` leaves it open.
+        stroke_size: the size at which data sets are drawn from strokes where `image_size` leaves it open.
         per_class: images rendered for each class, for data sets drawn from strokes.
         seed: of the drawing, for data sets drawn from strokes.
         classes: the classes to keep, as `subsets.select_classes` takes them; None keeps all.
         skip_damaged: leave unreadable images out when a data set is decoded for the first time.
         random_split: divide all the images anew, by class, and forget the writers: what comparing with others takes
             who split so. The same writers are then on both sides.
+
+    Raises:
+        UserError: a size is too small, or `per_class` is not above 0.
     """
 
     data_dir: Path | None = None
@@ -37,6 +46,12 @@ class LoadOptions:
     classes: str | None = None
     skip_damaged: bool = False
     random_split: bool = False
+
+    def __post_init__(self) -> None:
+        for name, smallest in (("image_size", SMALLEST_SIZE), ("stroke_size", SMALLEST_SIZE), ("per_class", 1)):
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise UserError(f"{name} is {value}; it must be at least {smallest}.")
 
     @classmethod
     def of_run(cls, config: TrainingConfig, data_dir: Path | None = None) -> "LoadOptions":
@@ -51,177 +66,27 @@ class LoadOptions:
         )
 
 
-@dataclass(frozen=True)
-class DatasetEntry:
-    """One registered data set.
-
-    Attributes:
-        loader: `module:function`, imported when first asked for.
-        description: one line.
-        classes: how many it has.
-        images: how many it has in all splits, or None where that is the user's choice.
-        size: height x width in pixels, or what it depends on.
-        licence: one line.
-        where: where its files come from.
-        finder: `module:function` that takes `data_dir` and returns where its files are, or None; absent for data sets
-            that need no files.
-        downloader: `module:function` that downloads it and returns the paths; absent where nothing can be.
-        splits: their names.
-        ink: where the images come from: `scanned` from paper, drawn from strokes that people made with a `pen`, or
-            `synthetic`: drawn from strokes with a program's variation.
-    """
-
-    loader: str
-    description: str
-    classes: int
-    images: int | None
-    size: str
-    licence: str
-    where: str
-    finder: str | None = None
-    downloader: str | None = None
-    splits: tuple[str, ...] = ("train", "test")
-    ink: Ink = "scanned"
+Loader = Callable[[str, LoadOptions], CharacterDataset]
 
 
-def _drawn(function: str, description: str, classes: int) -> DatasetEntry:
-    package = "drawn by the program from the package kanjivg"
-    return DatasetEntry(function, description, classes, None, "any", "CC BY-SA 3.0", package, ink="synthetic")
-
-
-def _etl(name: str, description: str, classes: int, images: int, size: str) -> DatasetEntry:
-    licence = "free after registration; no redistribution"
-    own = "your own files, after registering with AIST"
-    loader, finder = f"etl.loaders:load_{name}", f"etl.loaders:find_{name}"
-    return DatasetEntry(loader, description, classes, images, size, licence, own, finder)
-
-
-def _codh(
-    loader: str, description: str, classes: int, images: int, size: str, files: tuple[str, str], **others: Any
-) -> DatasetEntry:
-    return DatasetEntry(
-        loader, description, classes, images, size, "CC BY-SA 4.0", "download from CODH", *files, **others
-    )
-
-
-_KKANJI_FILES = ("kkanji:find_source", "kkanji:download")
-_ENTRIES = {
-    "kana": _drawn("drawn.kana:load_hiragana", "hiragana drawn from KanjiVG strokes", 71),
-    "katakana": _drawn("drawn.kana:load_katakana", "katakana drawn from KanjiVG strokes", 71),
-    "hiragana+katakana": _drawn("drawn.kana:load_both", "both, drawn from KanjiVG strokes", 142),
-    "touch-kana": _drawn("drawn.touch:load_touch_kana", "both, and scribbles that are no character", 143),
-    "touch-joyo": _drawn("drawn.touch:load_touch_joyo", "kana, the joyo kanji, and scribbles that are no character", 2279),
-    "kmnist": _codh(
-        "kmnist:load_kmnist",
-        "Kuzushiji-MNIST: one cursive hiragana of each of ten rows",
-        10,
-        70_000,
-        "28 x 28",
-        ("kmnist:find_kmnist", "kmnist:download_kmnist"),
-    ),
-    "k49": _codh(
-        "kmnist:load_k49",
-        "Kuzushiji-49: all cursive hiragana and the iteration mark",
-        49,
-        270_912,
-        "28 x 28",
-        ("kmnist:find_k49", "kmnist:download_k49"),
-    ),
-    "kkanji": _codh("kkanji:load_kkanji", "Kuzushiji-Kanji: cursive kanji", 3832, 140_396, "64 x 64", _KKANJI_FILES),
-    "kkanji-low-shot": _codh(
-        "kkanji:load_low_shot",
-        "Kuzushiji-Kanji with classes that are never trained on",
-        3832,
-        140_396,
-        "64 x 64",
-        _KKANJI_FILES,
-        splits=("train", "support", "test"),
-    ),
-    "etl1": _etl("etl1", "hand-printed digits, capitals, symbols, katakana", 99, 141_319, "64 x 63"),
-    "etl2": _etl("etl2", "printed kanji, kana, letters (Mincho, Gothic)", 2184, 52_796, "60 x 60"),
-    "etl6": _etl("etl6", "hand-printed katakana, digits, capitals, symbols", 114, 157_662, "64 x 63"),
-    "etl7": _etl("etl7", "hand-printed hiragana", 48, 33_600, "64 x 63"),
-    "etl8b": _etl("etl8b", "hand-written hiragana and school kanji, two levels", 956, 152_960, "64 x 63"),
-    "etl8g": _etl("etl8g", "the same, 16 levels", 956, 152_960, "128 x 127"),
-    "etl9b": _etl("etl9b", "hand-written hiragana and JIS level 1 kanji, two levels", 3036, 607_200, "64 x 63"),
-    "etl9g": _etl("etl9g", "the same, 16 levels", 3036, 607_200, "128 x 127"),
-    "tomoe": DatasetEntry(
-        "tomoe:load_tomoe",
-        "characters that people drew with a pen",
-        3009,
-        3045,
-        "any",
-        "Apache-2.0 or CC BY 4.0",
-        "tomoe_data, from your own folder",
-        "tomoe:find",
-        splits=("test",),
-        ink="pen",
-    ),
-}
-
-
-def dataset_entries() -> dict[str, DatasetEntry]:
-    """Return the registered data sets by name."""
-    return dict(_ENTRIES)
-
-
-def entry_of(name: str) -> DatasetEntry:
-    """Return a registered data set's entry.
-
-    Raises:
-        UserError: the name is unknown; the sentence suggests the nearest.
-    """
-    if name not in _ENTRIES:
-        raise unknown_name("data set", name, _ENTRIES)
-    return _ENTRIES[name]
-
-
-def parts_of(name: str) -> tuple[str, ...]:
-    """Return the registered names that `a+b` joins, or the name alone.
-
-    Raises:
-        UserError: one of them is unknown.
-    """
-    parts = (name,) if name in _ENTRIES or is_folder(name) else tuple(name.split("+"))
-    if not is_folder(name):
-        for part in parts:
-            entry_of(part)
-    return parts
-
-
-def is_folder(name: str) -> bool:
-    """Return whether a data set's name is a folder of the user's own: it has a slash, or there is such a folder."""
-    return name not in _ENTRIES and ("/" in name or Path(name).is_dir())
-
-
-def ink_of(name: str) -> Ink:
-    """Return where a data set's images come from, as `DatasetEntry.ink`; `scanned` for a folder and a mixture."""
-    parts = (name,) if name in _ENTRIES else name.split("+")
-    kinds = {_ENTRIES[part].ink if part in _ENTRIES else "scanned" for part in parts}
-    return kinds.pop() if len(kinds) == 1 else "scanned"
-
-
-def locate(name: str, data_dir: Path | None = None) -> Any:
-    """Return where a registered data set's files are, None if they are nowhere, or True if it needs none.
-
-    Nothing is downloaded, decoded or verified.
-    """
-    finder = entry_of(name).finder
-    return resolve(finder)(data_dir) if finder else True
-
-
-def load_dataset(name: str, split: str, options: LoadOptions | None = None) -> CharacterDataset:
+def load_dataset(
+    name: str | os.PathLike[str], split: str = "train", options: LoadOptions | None = None, **changes: Any
+) -> CharacterDataset:
     """Load one split of a data set.
 
     Args:
-        name: a registered name, several of them joined by `+`, or a folder of the user's own images or arrays.
-        split: `train` or `test` (a few sets have others).
+        name: a registered name, several of them joined by `+`, or a path of the user's own images: a folder of class
+            folders, a folder of arrays, or an `.npz` file.
+        split: `train` or `test` (a few sets have others; `all` of what is the user's own).
+        options: how it is loaded.
+        changes: fields of `LoadOptions`, on top of `options`: `image_size=64`, `data_dir="data"`.
 
     Raises:
-        UserError: the name or the split is unknown, or a file is not what it should be.
+        UserError: the name, the split or a keyword is unknown, or a file is not what it should be.
         MissingFileError: the files are neither in the given folder nor in the cache, and cannot be downloaded.
     """
-    options = options or LoadOptions()
+    name = os.fspath(name)
+    options = _changed(options or LoadOptions(), changes)
     if options.random_split:
         # Divided by what the images are, which must not depend on the size that is asked for.
         dataset = resolve("splits:divided_anew")(
@@ -234,24 +99,161 @@ def load_dataset(name: str, split: str, options: LoadOptions | None = None) -> C
     return dataset
 
 
+def dataset_names() -> list[str]:
+    """Return the registered names, those of installed packages among them, sorted."""
+    return sorted(dataset_entries())
+
+
+def register_dataset(
+    name: str, loader: Loader, description: str = "", splits: tuple[str, ...] = ("train", "test")
+) -> None:
+    """Make a data set of one's own known by a name, for this process.
+
+    A package that is installed does so for every process, with an entry point of the group `kuzushiji_tf.datasets`
+    that names the loader.
+
+    Args:
+        name: without `+` and `/`; whoever runs a cell of a notebook again may register the same function again.
+        loader: takes a split's name and `LoadOptions`, and returns a `CharacterDataset`.
+        description: one line.
+        splits: their names.
+
+    Raises:
+        UserError: the name is taken, or could be mistaken for a mixture or a path.
+    """
+    before = dataset_entries().get(name)
+    if before is not None and _origin(before.loader) != _origin(loader):
+        raise UserError(f"The name {name!r} is taken by another data set ({before.where}); choose another.")
+    if not name.strip() or {"+", "/"}.intersection(name) or name.endswith(NPZ):
+        raise UserError(f"{name!r} cannot be a data set's name: it must not be empty, hold + or /, or end in {NPZ}.")
+    description = description or (loader.__doc__ or "").partition("\n")[0]
+    _registered[name] = DatasetEntry(loader, description, splits=splits)
+
+
+def dataset_entries() -> dict[str, DatasetEntry]:
+    """Return the registered data sets by name."""
+    return {**_plugins(), **_registered, **ENTRIES}
+
+
+def entry_of(name: str) -> DatasetEntry:
+    """Return a registered data set's entry.
+
+    Raises:
+        UserError: the name is unknown; the sentence suggests the nearest.
+    """
+    # Looking for packages takes longer than all else here: only where the name is not one of our own.
+    entry = ENTRIES.get(name) or dataset_entries().get(name)
+    if entry is None:
+        raise unknown_name("data set", name, dataset_entries())
+    return entry
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Return the registered names that `a+b` joins, or the name or path alone.
+
+    Raises:
+        UserError: one of them is unknown.
+    """
+    if is_path(name):
+        return (name,)
+    parts = (name,) if name in ENTRIES else tuple(name.split("+"))
+    for part in parts:
+        entry_of(part)
+    return parts
+
+
+def is_path(name: str) -> bool:
+    """Return whether a name is a path of the user's own: with a slash, an `.npz` file, or a folder that is there."""
+    if "/" in name or name.endswith(NPZ):
+        return True
+    return name not in ENTRIES and Path(name).is_dir() and name not in dataset_entries()
+
+
+def ink_of(name: str) -> Ink:
+    """Return where a data set's images come from; `scanned` for a path and a mixture."""
+    synthetic = ("kana", "katakana", "hiragana+katakana", "touch-kana", "touch-joyo")
+    kinds = {
+        "synthetic" if part in synthetic else "pen" if part == "tomoe" else "scanned"
+        for part in ((name,) if name in ENTRIES else name.split("+"))
+    }
+    return kinds.pop() if len(kinds) == 1 else "scanned"
+
+
+def splits_of(name: str) -> tuple[str, ...]:
+    """Return the splits that a data set has: for a mixture, those that all of its parts have.
+
+    Raises:
+        UserError: it is unknown.
+    """
+    if is_path(name):
+        return ("train", "test")
+    first, *others = [entry_of(part).splits for part in parts_of(name)]
+    return tuple(split for split in first if all(split in other for other in others))
+
+
+def default_split(name: str) -> str:
+    """Return the split that a data set is evaluated on where none is named: `test`, but all of an `.npz` file."""
+    return "all" if is_path(name) and name.endswith(NPZ) else "test"
+
+
+def locate(name: str, data_dir: Path | None = None) -> Any:
+    """Return where a registered data set's files are, None if they are nowhere, or True if it needs none.
+
+    Nothing is downloaded, decoded or verified.
+    """
+    finder = entry_of(name).finder
+    return resolve(finder)(data_dir) if finder else True
+
+
+def _changed(options: LoadOptions, changes: dict[str, Any]) -> LoadOptions:
+    names = [field.name for field in fields(LoadOptions)]
+    for name in changes:
+        if name not in names:
+            raise unknown_name("keyword of load_dataset", name, names)
+    if changes.get("data_dir") is not None:
+        changes = changes | {"data_dir": Path(changes["data_dir"])}
+    return replace(options, **changes)
+
+
 def _load_classes(name: str, split: str, options: LoadOptions) -> CharacterDataset:
     dataset = _load(name, split, options)
     return resolve("subsets:select_classes")(dataset, options.classes) if options.classes else dataset
 
 
 def _load(name: str, split: str, options: LoadOptions) -> CharacterDataset:
-    if is_folder(name):
-        return resolve("own.class_folders:load_folder")(Path(name), split, options)
+    if is_path(name):
+        loader = "own.npz_files:load_npz" if name.endswith(NPZ) else "own.class_folders:load_folder"
+        return resolve(loader)(Path(name), split, options)
     parts = parts_of(name)
     if len(parts) > 1:
         return resolve("combined:load_combined")(parts, split, options)
     entry = entry_of(name)
     if split not in entry.splits:
         raise UserError(f"The data set {name!r} has no {split!r} split; it has: {', '.join(entry.splits)}.")
-    return resolve(entry.loader)(split, options)
+    dataset = resolve(entry.loader)(split, options)
+    if not isinstance(dataset, CharacterDataset):
+        raise UserError(
+            f"The loader of the data set {name!r} ({entry.where}) returned a {type(dataset).__name__}; it must return "
+            "a CharacterDataset."
+        )
+    return dataset
 
 
-def resolve(reference: str) -> Callable[..., Any]:
-    """Return the function that `module:function` names; its module is imported only now."""
-    module, function = reference.split(":")
-    return getattr(import_module(f"kuzushiji_tf.datasets.{module}"), function)
+@cache
+def _plugins() -> dict[str, DatasetEntry]:
+    """Return the data sets that installed packages offer; nothing of theirs is imported before it is loaded."""
+    return {name: _plugin_entry(point) for name, point in plugins_of(PLUGINS).items()}
+
+
+def _plugin_entry(point: EntryPoint) -> DatasetEntry:
+    package = f"the package {point.dist.name}" if point.dist else "an installed package"
+    return DatasetEntry(partial(_load_from, point), f"of {package}", where=package)
+
+
+def _load_from(point: EntryPoint, split: str, options: LoadOptions) -> CharacterDataset:
+    return load_plugin(point)(split, options)
+
+
+def _origin(loader: str | Loader) -> Any:
+    """Return what stays the same when a notebook defines a function anew."""
+    return (loader.__module__, loader.__qualname__) if hasattr(loader, "__qualname__") else loader

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from kuzushiji_tf.characters.labels import to_code_point
-from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
-
-_LOT = 4096  # images read at a time: a memory-mapped data set need not fit in memory
+from kuzushiji_tf.datasets.core import CharacterDataset, content_keys, in_lots
 
 
 def class_counts(dataset: CharacterDataset) -> np.ndarray:
@@ -132,8 +130,8 @@ def shared_images(rows: Sequence[tuple[str, str, str, str]]) -> int:
 def _ink(images: np.ndarray) -> tuple[float, int]:
     """Return the mean brightness over 255, and how many images have no ink at all."""
     total, blank = 0, 0
-    for start in range(0, len(images), _LOT):
-        sums = images[start : start + _LOT].sum(axis=(1, 2), dtype=np.int64)
+    for part in in_lots(len(images)):
+        sums = images[part].sum(axis=(1, 2), dtype=np.int64)
         total += int(sums.sum())
         blank += int((sums == 0).sum())
     return total / (255 * max(images.size, 1)), blank

@@ -6,7 +6,6 @@ From tomoe_data, Apache-2.0 or CC BY 4.0.
 
 import gzip
 import json
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.drawn.kana import IMAGE_SIZE
+from kuzushiji_tf.datasets.places import places_of, user_folder
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.ink.normalization import draw_ink
@@ -102,19 +102,18 @@ def _parse(line: str, where: str) -> Drawing:
     return Drawing(character, as_strokes(strokes, where), writer)
 
 
-def find(data_dir: Path | None) -> Path | None:
+def find_tomoe(data_dir: Path | None) -> Path | None:
     """Return the path of the file in `data_dir` (None: `KUZUSHIJI_DATA`), or None."""
-    folder = data_dir or os.environ.get("KUZUSHIJI_DATA")
-    candidates = (Path(folder) / "tomoe" / FILE_NAME, Path(folder) / FILE_NAME) if folder else ()
+    candidates = (place / FILE_NAME for place in places_of("tomoe", data_dir, cached=False))
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _require(data_dir: Path | None) -> Path:
-    if path := find(data_dir):
+    if path := find_tomoe(data_dir):
         return path
-    folder = data_dir or os.environ.get("KUZUSHIJI_DATA")
+    folder = user_folder(data_dir)
     if not folder:
         raise MissingFileError(
             f"The data set 'tomoe' needs {FILE_NAME}: name its folder with --data-dir or KUZUSHIJI_DATA."
         )
-    raise MissingFileError(f"There is no {FILE_NAME} in {folder} or {Path(folder) / 'tomoe'}; put it there.")
+    raise MissingFileError(f"There is no {FILE_NAME} in {folder} or {folder / 'tomoe'}; put it there.")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kuzushiji_tf.datasets.download import cache_folder, fetch
+from kuzushiji_tf.datasets.download import fetch
+from kuzushiji_tf.datasets.places import cache_folder
 from kuzushiji_tf.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000

@@ -3,18 +3,18 @@
 Nothing is extracted to disk, and no more is read at a time than a batch of records, whatever a file claims.
 """
 
-import os
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from kuzushiji_tf.datasets.places import places_of
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 
 BATCH_BYTES = 4 << 20
@@ -43,11 +43,12 @@ class RecordFile:
 
     @property
     def number(self) -> int:
-        """The number at the end of the name."""
-        return int(re.search(r"\d+$", self.name)[0])
+        """The number at the end of the name; 1 where a single file needs none."""
+        found = re.search(r"\d+$", self.name)
+        return int(found[0]) if found else 1
 
     @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
+    def open(self) -> Iterator[IO[bytes]]:
         """Yield the content as a stream.
 
         Raises:
@@ -72,10 +73,7 @@ def find_source(folder_name: str, pattern: str, data_dir: Path | None) -> Path |
     Looked for in `data_dir` (None: the folder that `KUZUSHIJI_DATA` names), there and in its folder `etl`: the folder
     or the archive of the data set's name, then the files themselves.
     """
-    root = data_dir or os.environ.get("KUZUSHIJI_DATA")
-    if not root:
-        return None
-    for place in (Path(root, "etl"), Path(root)):
+    for place in places_of("etl", data_dir, cached=False):
         for folder in (place / folder_name, place / folder_name / folder_name):
             if _files_in(folder, pattern):
                 return folder
@@ -138,7 +136,8 @@ def _files_in(folder: Path, pattern: str) -> list[RecordFile]:
 def _members(path: Path, pattern: str) -> list[RecordFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = [(PurePosixPath(entry.filename).name, entry) for entry in archive.infolist()]
+            # Some programs on Windows write backslashes.
+            entries = [(entry.filename.replace("\\", "/").rpartition("/")[2], entry) for entry in archive.infolist()]
     except FileNotFoundError:
         raise MissingFileError(f"There is no file {path}.") from None
     except _DAMAGE as error:

@@ -1,6 +1,6 @@
 """The record formats of the ETL Character Database: the fields as published, and packed pixels to images.
 
-Source: the format descriptions on the database's site, form_m, form_k, form_e8b, form_e8g, form_e9b and form_e9g
+Source: the format descriptions on the database's site, form_m, form_k, form_c, form_e8b, form_e8g, form_e9b and form_e9g
 (etlcdb.db.aist.go.jp/etlcdb/etln/). All integers are big-endian, and the first of several pixels in a byte stands in
 its highest bits. In every type a high value is ink.
 """
@@ -105,8 +105,20 @@ def _type_b(uncertain: int) -> np.dtype:
 # ETL2: 3,660 characters of 6 bits, the first 60 of them the header.
 _TYPE_K = np.dtype([("header", "u1", 45), ("pixels", "u1", 2700)])
 
+# ETL3, ETL4 and ETL5: 2,952 bytes. The header is 48 words of 36 bits; those read alone are the JIS code, the first 8 bits
+# of the third word, and, with the words that say who wrote it, the sheet, the second word.
+_TYPE_C = np.dtype(
+    {
+        "names": ["header", "code", "pixels"],
+        "formats": [("u1", 216), "u1", ("u1", 2736)],
+        "offsets": [0, 9, 216],
+        "itemsize": 2952,
+    }
+)
+
 M_TYPE = RecordFormat(_type_m(), 4, 63, 64)
 K_TYPE = RecordFormat(_TYPE_K, 6, 60, 60)
+C_TYPE = RecordFormat(_TYPE_C, 4, 76, 72)
 B_TYPE_8 = RecordFormat(_type_b(0), 1, 63, 64)
 B_TYPE_9 = RecordFormat(_type_b(64), 1, 63, 64)
 G_TYPE_8 = RecordFormat(_type_g(30, 11), 4, 127, 128)
@@ -118,6 +130,12 @@ def six_bit_characters(packed: np.ndarray) -> np.ndarray:
     first, second, third = (packed[:, offset::3] for offset in range(3))
     parts = (first >> 2, (first & 3) << 4 | second >> 4, (second & 15) << 2 | third >> 6, third & 63)
     return np.stack(parts, axis=2).reshape(len(packed), 4 * first.shape[1])
+
+
+def words_of_36_bits(packed: np.ndarray) -> np.ndarray:
+    """Return int64 `[n, 2 * m]` of 36-bit numbers from uint8 `[n, 9 * m]`."""
+    characters = six_bit_characters(packed).astype(np.int64).reshape(len(packed), -1, 6)
+    return characters @ (1 << np.arange(30, -1, -6))
 
 
 def _four_bit_values(packed: np.ndarray) -> np.ndarray:

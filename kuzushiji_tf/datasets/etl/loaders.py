@@ -7,7 +7,7 @@ decodes a data set into one `.npz` file in the cache, which plain `np.load` read
 
 import zipfile
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
+from kuzushiji_tf.datasets.core import CharacterDataset, content_keys, in_lots
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
 from kuzushiji_tf.datasets.etl.files import find_source, record_files
 from kuzushiji_tf.datasets.etl.sets import SETS, read_batches
@@ -29,7 +29,15 @@ CREDIT = (
     "ETL Character Database, Electrotechnical Laboratory (now AIST), Japanese Technical Committee for Optical "
     "Character Recognition, 1973-1984"
 )
-_WRITE = 4096  # images written at a time
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is known of the images that were kept, in arrays one after the other: content keys, characters, writers."""
+
+    keys: list[np.ndarray] = field(default_factory=list)
+    characters: list[np.ndarray] = field(default_factory=list)
+    writers: list[np.ndarray] = field(default_factory=list)
 
 
 def _find(name: str, data_dir: Path | None) -> Path | None:
@@ -61,6 +69,9 @@ def _load(name: str, split: str, options: LoadOptions) -> CharacterDataset:
 
 load_etl1, find_etl1 = partial(_load, "etl1"), partial(_find, "etl1")
 load_etl2, find_etl2 = partial(_load, "etl2"), partial(_find, "etl2")
+load_etl3, find_etl3 = partial(_load, "etl3"), partial(_find, "etl3")
+load_etl4, find_etl4 = partial(_load, "etl4"), partial(_find, "etl4")
+load_etl5, find_etl5 = partial(_load, "etl5"), partial(_find, "etl5")
 load_etl6, find_etl6 = partial(_load, "etl6"), partial(_find, "etl6")
 load_etl7, find_etl7 = partial(_load, "etl7"), partial(_find, "etl7")
 load_etl8b, find_etl8b = partial(_load, "etl8b"), partial(_find, "etl8b")
@@ -84,25 +95,25 @@ def _build(name: str, source: Path, size: int, skip_damaged: bool, folder: Path)
 
     Images without any ink are left out, and all but the first of equal ones: they would be on both sides of a split.
     """
-    left_out, seen, keys, characters, writers = Counter(), set(), [], [], []
+    left_out, kept, seen = Counter[str](), _Kept(), set[bytes]()
     pixels = folder / "pixels.bin"  # on disk until their order is known: ETL9G has 2.5 GB of them
     with open(pixels, "wb") as stream, tqdm(desc=f"decoding {name}", unit=" images", disable=None) as progress:
         for batch in read_batches(name, source, size, skip_damaged):
             left_out.update(batch.left_out)
             inked = batch.images.any(axis=(1, 2))
-            batch_keys = content_keys(batch.images)
-            fresh = inked & _first_seen(batch_keys, seen)
+            keys = content_keys(batch.images)
+            fresh = inked & _first_seen(keys, seen)
             left_out.update({"blank": int((~inked).sum()), "repeated": int((inked & ~fresh).sum())})
             stream.write(batch.images[fresh].tobytes())
-            keys.append(batch_keys[fresh])
-            characters.append(batch.characters[fresh])
-            writers.append(batch.writers[fresh])
+            kept.keys.append(keys[fresh])
+            kept.characters.append(batch.characters[fresh])
+            kept.writers.append(batch.writers[fresh])
             progress.update(len(fresh))
-    if not sum(map(len, keys)):
+    count = sum(map(len, kept.keys))
+    if not count:
         raise UserError(f"{source} holds no image of {SETS[name].folder} with any ink; is it the right data set?")
-    _write(
-        folder / f"{name}.npz", pixels, size, *map(np.concatenate, (keys, characters, writers)), SETS[name].by_writer
-    )
+    images = np.memmap(pixels, np.uint8, "r", shape=(count, size, size))
+    _write(folder / f"{name}.npz", images, kept, SETS[name].by_writer)
     pixels.unlink()
     write_left_out(folder, left_out)
 
@@ -116,28 +127,22 @@ def _first_seen(keys: np.ndarray, seen: set[bytes]) -> np.ndarray:
     return first
 
 
-def _write(
-    path: Path,
-    pixels: Path,
-    size: int,
-    keys: np.ndarray,
-    characters: np.ndarray,
-    writers: np.ndarray,
-    by_writer: bool,
-) -> None:
-    classes, labels = np.unique(characters, return_inverse=True)
-    groups = _as_int32(writers)
-    hold_out, original = (held_out_groups, groups) if by_writer else (held_out_rows, keys)
-    is_test = hold_out(original, labels, len(classes))
+def _write(path: Path, images: np.ndarray, kept: _Kept, by_writer: bool) -> None:
+    classes, labels = np.unique(np.concatenate(kept.characters), return_inverse=True)
+    groups = _as_int32(np.concatenate(kept.writers))
+    if by_writer:
+        is_test = held_out_groups(groups, labels, len(classes))
+    else:
+        is_test = held_out_rows(np.concatenate(kept.keys), labels, len(classes))
     order = np.argsort(is_test, kind="stable")  # so that each split is one piece of the file, and stays on disk
-    images = np.memmap(pixels, np.uint8, "r", shape=(len(order), size, size))
-    small = {"labels": labels.astype(np.int32)[order], "groups": groups[order], "is_test": is_test[order]}
-    np.savez(path, characters=classes, **small)
+    np.savez(
+        path, characters=classes, labels=labels.astype(np.int32)[order], groups=groups[order], is_test=is_test[order]
+    )
     header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
     with zipfile.ZipFile(path, "a") as archive, archive.open("images.npy", "w", force_zip64=True) as stream:
         np.lib.format.write_array_header_1_0(stream, header)
-        for first in range(0, len(order), _WRITE):
-            stream.write(images[order[first : first + _WRITE]].tobytes())
+        for part in in_lots(len(order)):
+            stream.write(images[order[part]].tobytes())
 
 
 def _as_int32(writers: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.arrays import read_npy_header
-from kuzushiji_tf.datasets.core import INKS, NORMALIZATIONS, CharacterDataset, content_keys
+from kuzushiji_tf.datasets.core import INKS, NORMALIZATIONS, CharacterDataset, content_keys, in_lots
 from kuzushiji_tf.datasets.decoded import open_decoded
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
@@ -26,7 +26,6 @@ IMAGES, LABELS, INDEX, ORIGIN, ORIGINALS = "images.npy", "labels.npy", "index.js
 LICENCE_FILES = ("licence.txt", "license.txt")
 ABOUT = ("licence", "credit", "ink", "normalization")  # of a data set, in `origin.json`
 UNKNOWN_LICENCE = "unknown: the images are your own"
-LOT = 4096  # images looked at together
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +97,11 @@ def verify_array_folder(path: Path) -> dict[str, Any]:
     if arrays.originals is not None:
         _check_originals(arrays)
     with tqdm(total=len(arrays.images), desc="verifying", unit=" images", disable=None, leave=False) as progress:
-        for start in range(0, len(arrays.images), LOT):
-            blank = ~arrays.images[start : start + LOT].any(axis=(1, 2))
-            if blank.any():
-                raise UserError(f"{path / IMAGES}: image {start + int(blank.argmax())} is all black.")
-            progress.update(len(blank))
+        for part in in_lots(len(arrays.images)):
+            is_blank = ~arrays.images[part].any(axis=(1, 2))
+            if is_blank.any():
+                raise UserError(f"{path / IMAGES}: image {part.start + int(is_blank.argmax())} is all black.")
+            progress.update(part.stop - part.start)
     dataset = CharacterDataset(path.name, "train", arrays.images, arrays.labels, arrays.classes, "", "")
     recorded = (arrays.origin or {}).get("content_hash")
     if recorded not in (None, dataset.content_hash):

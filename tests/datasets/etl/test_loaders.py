@@ -14,7 +14,7 @@ from kuzushiji_tf.datasets.etl.sets import SETS, read_batches
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from tests import etl_records
-from tests.etl_records import levels_of, printed_record, record, write_folder, write_zip
+from tests.etl_records import levels_of, printed_record, record, word_record, write_folder, write_zip
 
 KANJI = "亜愛水"  # JIS X 0208, level 1
 WRITERS = 8
@@ -194,6 +194,62 @@ def test_etl2_gives_printed_characters_by_their_newspaper_code(drawn, tmp_path):
         for index in range(WRITERS):
             image = np.rint(levels_of(drawn[character][index], "K") * (255 / 63)).astype(np.uint8)
             assert (character, image.tobytes()) in found
+
+
+def c_records(drawn, characters: str) -> list[bytes]:
+    """Return records of type C: each writer filled two sheets, and says the same on both."""
+    return [
+        word_record(
+            levels_of(drawn[character][writer], "C"),
+            sheet=2 * writer + sheet,
+            code=half_width(chr(ord(character) + 0x60) if character < "ァ" else character),
+            age=20 + writer,
+            sex=1,
+        )
+        for sheet, character in enumerate(characters)
+        for writer in range(WRITERS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "characters"),
+    [("etl3", ("ETL3C_1", "ETL3C_2"), "アカ"), ("etl4", ("ETL4C",), "あか"), ("etl5", ("ETL5C",), "アカ")],
+)
+def test_c_type_gives_characters_and_keeps_a_persons_sheets_together(drawn, tmp_path, name, files, characters):
+    records = c_records(drawn, characters)
+    cuts = np.array_split(np.arange(len(records)), len(files))
+    write_folder(
+        tmp_path / name.upper(), {file: [records[row] for row in cut] for file, cut in zip(files, cuts, strict=True)}
+    )
+    train, test = both(name, tmp_path, image_size=76)
+    found = {}
+    for dataset in (train, test):
+        for image, label, group in zip(dataset.images, dataset.labels, dataset.groups, strict=True):
+            found.setdefault(group, {})[dataset.classes[label]] = image
+    assert len(found) == WRITERS and set(train.groups).isdisjoint(test.groups)
+    by_writer = {group: writer for writer, group in enumerate(sorted(found))}
+    for group, images in found.items():
+        for character in characters:
+            levels = levels_of(drawn[character][by_writer[group]], "C") * 17
+            np.testing.assert_array_equal(images[character], np.pad(levels, ((0, 0), (0, 4))))
+
+
+def test_c_type_without_facts_about_the_writers_groups_by_sheet(drawn, tmp_path):
+    sheets = [7, 2**20 + 3]
+    records = [word_record(levels_of(drawn["ア"][0], "C") // (1 + n), sheet=s, code=0xB1) for n, s in enumerate(sheets)]
+    write_folder(
+        tmp_path / "ETL5", {"ETL5C": [*records, word_record(levels_of(drawn["カ"][0], "C"), sheet=7, code=0xB6)]}
+    )
+    assert {group for dataset in both("etl5", tmp_path) for group in dataset.groups} <= set(sheets)
+
+
+def test_an_archive_packed_on_windows_is_read(drawn, tmp_path):
+    archive = write_zip(tmp_path / "ETL8G.zip", g_files(drawn))
+    content = archive.read_bytes()
+    archive.write_bytes(content.replace(b"ETL8G/ETL8G", b"ETL8G\\ETL8G"))
+    unpacked = tmp_path / "unpacked"
+    write_folder(unpacked / "ETL8G", g_files(drawn))
+    assert_same(as_table(both("etl8g", tmp_path)), as_table(both("etl8g", unpacked)))
 
 
 def test_images_are_64_pixels_unless_another_size_is_asked_for(drawn, tmp_path):

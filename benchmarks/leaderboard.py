@@ -167,7 +167,8 @@ def _model(workdir: WorkDirectory) -> str:
 
 def _scores(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, Any]:
     """Return what the run's evaluation on its test split says."""
-    from kuzushiji_tf.datasets.registry import LoadOptions, load_dataset
+    from kuzushiji_tf.batches.loading import options_of_run
+    from kuzushiji_tf.datasets.registry import load_dataset
     from kuzushiji_tf.evaluation.scoring import METRICS, evaluate
     from kuzushiji_tf.recognition.predictors import load_predictor
 
@@ -179,7 +180,7 @@ def _scores(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, Any]:
             return scores
     print(f"evaluating {workdir.path}", flush=True)
     history = workdir.history_file if workdir.history_file.exists() else None
-    test = load_dataset(workdir.config.dataset, "test", LoadOptions.of_run(workdir.config, data_dir))
+    test = load_dataset(workdir.config.dataset, "test", options_of_run(workdir.config, data_dir))
     return evaluate(load_predictor(workdir.path), test, folder, history)
 
 

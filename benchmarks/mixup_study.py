@@ -20,9 +20,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tyro
 
+from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.config import Architecture, TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
-from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation.scoring import evaluate
 from kuzushiji_tf.recognition.predictors import load_predictor
@@ -76,7 +76,7 @@ def main(flags: Flags) -> None:
         precision=flags.precision,
         architecture=Architecture(width=flags.width),
     )
-    test = load_dataset(flags.dataset, "test", LoadOptions.of_run(base, flags.data_dir))
+    test = load_dataset(flags.dataset, "test", options_of_run(base, flags.data_dir))
     accuracies: dict[str, list[float]] = {mixing: [] for mixing in ALPHAS}
     with nullcontext(flags.runs) if flags.runs else tempfile.TemporaryDirectory() as folder:
         for seed in flags.seeds:

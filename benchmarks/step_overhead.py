@@ -25,9 +25,9 @@ import keras
 import numpy as np
 import tyro
 
+from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.config import ImageAugmentation, TrainingConfig
 from kuzushiji_tf.datasets import load_dataset
-from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.training import runs as training
 from kuzushiji_tf.training.compiling import compiled_models
 
@@ -80,7 +80,7 @@ def in_turns(plain_epoch: Callable[[], object], seconds: list[tuple[float, float
 
 def overhead(config: TrainingConfig, flags: Flags) -> float:
     """Train once, print each repeat and return the median share of time that our loop takes more."""
-    data = load_dataset(config.dataset, "train", LoadOptions.of_run(config, flags.data_dir))
+    data = load_dataset(config.dataset, "train", options_of_run(config, flags.data_dir))
     rows = np.arange(config.epoch_images) % len(data)
     images = data.images[rows, ..., None].astype(np.float32)
     targets = np.eye(len(data.classes), dtype=np.float32)[data.labels[rows]]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import tyro
 
+from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.characters.scripts import KINDS
@@ -94,7 +95,7 @@ def _load_options(flags: EvaluateFlags, name: str, trained: TrainingConfig | Non
     image_size = flags.image_size or (predictor.image_size[0] if drawn else None)
     options = LoadOptions(data_dir=flags.data_dir)
     if trained and trained.dataset == name:
-        options = LoadOptions.of_run(trained, flags.data_dir)
+        options = options_of_run(trained, flags.data_dir)
     return replace(options, image_size=image_size)
 
 

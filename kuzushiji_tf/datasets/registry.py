@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from kuzushiji_tf.config import SMALLEST_SIZE, TrainingConfig
+from kuzushiji_tf.config import SMALLEST_SIZE
 from kuzushiji_tf.datasets.core import CharacterDataset, Ink
 from kuzushiji_tf.datasets.entries import ENTRIES, DatasetEntry, resolve
 from kuzushiji_tf.errors import UserError, unknown_name
@@ -52,18 +52,6 @@ class LoadOptions:
             value = getattr(self, name)
             if value is not None and value < smallest:
                 raise UserError(f"{name} is {value}; it must be at least {smallest}.")
-
-    @classmethod
-    def of_run(cls, config: TrainingConfig, data_dir: Path | None = None) -> "LoadOptions":
-        """Return how the data set of a training run is loaded."""
-        return cls(
-            data_dir,
-            config.image_size,
-            per_class=config.per_class,
-            seed=config.seed,
-            classes=config.classes,
-            random_split=config.random_split,
-        )
 
 
 Loader = Callable[[str, LoadOptions], CharacterDataset]

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions, ink_of
@@ -58,7 +59,7 @@ def export_run(
     overwrite = overwrite or output.resolve() == workdir.export.resolve()
     check_output(output, overwrite)
     config = workdir.config
-    options = LoadOptions.of_run(config, data_dir)
+    options = options_of_run(config, data_dir)
     # Drawn data sets need not draw all their training images again for the few that are wanted.
     few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))
     report(f"loading {config.dataset}")

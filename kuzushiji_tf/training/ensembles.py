@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from scipy.optimize import minimize
 
+from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
-from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation.metrics import SMALLEST_PROBABILITY
@@ -150,7 +150,7 @@ def held_out_by_all(runs: Sequence[WorkDirectory], data_dir: Path | None = None)
         UserError: the runs' training splits are not the same, that split has changed since, or no image is left.
     """
     config = runs[0].config
-    dataset = load_dataset(config.dataset, "train", LoadOptions.of_run(config, data_dir))
+    dataset = load_dataset(config.dataset, "train", options_of_run(config, data_dir))
     for run in runs:
         if run.description["data"].get("content_hash") != dataset.content_hash:
             raise UserError(

@@ -7,17 +7,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.batches.mixup import make_mixer
 from kuzushiji_tf.batches.pipeline import ordered_batches, training_batches
 from kuzushiji_tf.batches.sampling import EpochPlan, make_sampling
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
-from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
 from kuzushiji_tf.models import require_model
-from kuzushiji_tf.models.mixing import count_places
+from kuzushiji_tf.models.mixing import count_mixable
 from kuzushiji_tf.models.neighbors import fit_neighbors, is_neighbors
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.runtime import versions_of
@@ -65,7 +65,7 @@ def train(
         KeyboardInterrupt: the user stopped the run; the last finished epoch is in `checkpoints/last.keras`.
     """
     require_model(config.model, config.architecture)
-    dataset = load_dataset(config.dataset, "train", LoadOptions.of_run(config, data_dir))
+    dataset = load_dataset(config.dataset, "train", options_of_run(config, data_dir))
     teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
     rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)
     with reserved(path, config, overwrite, resume) as workdir:
@@ -149,7 +149,7 @@ def _fit(
         if workdir.checkpoint.exists():
             finished, restored = load_checkpoint(workdir.checkpoint, model)
     steps = plan.steps_per_epoch
-    mix = make_mixer(config, count_places(recognizer), plan.step_size, strategy.num_replicas_in_sync)
+    mix = make_mixer(config, count_mixable(recognizer), plan.step_size, strategy.num_replicas_in_sync)
     batches = training_batches(
         dataset,
         sampling,

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.config import Architecture, load_recipe
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.drawn.kana import draw_characters
-from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.evaluation.scoring import evaluate
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.training import runs as training
@@ -50,7 +50,7 @@ def test_a_recipe_trains_and_is_evaluated_on_other_writers(name, folder, tmp_pat
     workdir = training.train(quick, tmp_path / "run", folder)
     assert "".join(workdir.labels) == EXPECTED[name]
     train, test = (
-        load_dataset(recipe.dataset, split, LoadOptions.of_run(recipe, folder)) for split in ("train", "test")
+        load_dataset(recipe.dataset, split, options_of_run(recipe, folder)) for split in ("train", "test")
     )
     assert len(train) + len(test) == 3 * WRITERS and train.image_size == (64, 64)
     assert len(test) == 6 and not np.intersect1d(train.groups, test.groups).size

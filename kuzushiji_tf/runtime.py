@@ -18,6 +18,7 @@ EXTRAS = {
         "matplotlib",
         "matplotlib_fontja",
         "pooch",
+        "requests",
         "scipy",
         "shapely",
         "sklearn",

@@ -1,11 +1,24 @@
-"""What native code writes to the error stream is hidden, and the stream is whole again afterwards."""
+"""What native code writes is hidden, and the stream is whole again afterwards; a missing extra is named."""
 
+import ast
 import os
+import re
+import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
-from kuzushiji_tf.runtime import native_notes_hidden
+import kuzushiji_tf
+from kuzushiji_tf.cli import main
+from kuzushiji_tf.errors import MissingExtraError
+from kuzushiji_tf.runtime import EXTRAS, extra_needed, native_notes_hidden
+
+PACKAGE = Path(kuzushiji_tf.__file__).parent
+BROUGHT_ALONG = {"pydantic", "requests", "starlette"}  # by FastAPI and pooch, whose interfaces are theirs
 
 
 def test_native_notes_are_hidden_and_later_ones_are_not(capfd):
@@ -31,3 +44,50 @@ def test_threads_take_turns(capfd):
         list(pool.map(hide, range(200)))
     os.write(2, b"a word\n")
     assert capfd.readouterr().err == "a word\n"
+
+
+@pytest.mark.parametrize(("module", "extra"), [("keras", "train"), ("tqdm", "train"), ("uvicorn", "serve")])
+def test_a_missing_module_is_named_with_the_extra_that_brings_it(module, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"{module} .*pip install 'kuzushiji_tf\[{extra}\]'"), extra_needed():
+        import_module(module)
+
+
+def test_a_module_of_no_extra_is_missing_as_ever():
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"), extra_needed():
+        import_module("no_such_module")
+
+
+def test_a_command_that_lacks_its_extra_ends_with_one_sentence(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["serve", "--api-only"]) == 2
+    error = capsys.readouterr().err
+    assert "kuzushiji_tf[serve]" in error and error.count("\n") == 1
+
+
+def test_every_library_that_is_imported_comes_with_the_package_or_with_a_named_extra():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    brought = {extra: _names(requirements) for extra, requirements in project["optional-dependencies"].items()}
+    base, distributions = _names(project["dependencies"]), packages_distributions()
+    for module in sorted(_imported()):
+        names = _names(distributions[module])
+        if names & base:
+            continue
+        (extra,) = (extra for extra, modules in EXTRAS.items() if module in modules)
+        assert names & brought[extra] or module in BROUGHT_ALONG, module
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-") for requirement in requirements}
+
+
+def _imported() -> set[str]:
+    """Return the names of the libraries that any module of the package imports."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {PACKAGE.name}

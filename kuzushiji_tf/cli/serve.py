@@ -44,19 +44,18 @@ def run(flags: ServeFlags) -> None:
     for name, value in (("threads", flags.threads), ("places", flags.places)):
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}; it must be at least 1.")
-    if flags.write_site:
-        from kuzushiji_tf.serving.site import build_site
-
-        build_site(flags.write_site, flags.models)
-        print(f"{flags.write_site}: the touch page, for any web server")
-        return
     import uvicorn
 
     from kuzushiji_tf.serving.api import Service, create_app
     from kuzushiji_tf.serving.limits import Limits
     from kuzushiji_tf.serving.models import load_models
     from kuzushiji_tf.serving.security import read_key
+    from kuzushiji_tf.serving.site import build_site
 
+    if flags.write_site:
+        build_site(flags.write_site, flags.models)
+        print(f"{flags.write_site}: the touch page, for any web server")
+        return
     api_key = read_key(flags.api_key_file)
     threads = flags.threads or os.cpu_count() or 1
     service = Service(load_models(flags.models, threads), threads, Limits(requests=flags.places))

@@ -164,7 +164,7 @@ named, of all members for an ensemble. `results.csv` has the figures with more d
 """
 _SHOWN = {
     "recipe": ("recipe", str),
-    "model": ("model", str),
+    "model": ("model", lambda value: value.replace("+", " + ")),  # an ensemble's names must wrap
     "parameters": ("parameters", _count),
     "million MACs": ("macs", lambda value: f"{int(value) / 1e6:,.1f}"),
     "split": ("split", str),

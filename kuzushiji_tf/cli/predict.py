@@ -52,7 +52,8 @@ def run(flags: PredictFlags) -> None:
     recognizer.repertoire.of_script(flags.script)  # refuses here, once, what it has no character of
     if not flags.model:
         print(f"reading with {recognizer.predictor.path}", file=sys.stderr)
-    results, failures = [], 0
+    results: list[dict[str, Any]] = []
+    failures = 0
     for kind, path in given:
         try:
             reading = _read(recognizer, kind, path, flags)

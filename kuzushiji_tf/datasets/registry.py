@@ -12,7 +12,7 @@ from kuzushiji_tf.config import SMALLEST_SIZE
 from kuzushiji_tf.datasets.core import CharacterDataset, Ink
 from kuzushiji_tf.datasets.entries import ENTRIES, DatasetEntry, resolve
 from kuzushiji_tf.errors import UserError, unknown_name
-from kuzushiji_tf.runtime import load_plugin, plugins_of
+from kuzushiji_tf.runtime import extra_needed, load_plugin, plugins_of
 
 PLUGINS = "kuzushiji_tf.datasets"  # the group of entry points; each names a loader
 NPZ = ".npz"
@@ -57,6 +57,7 @@ class LoadOptions:
 Loader = Callable[[str, LoadOptions], CharacterDataset]
 
 
+@extra_needed()
 def load_dataset(
     name: str | os.PathLike[str], split: str = "train", options: LoadOptions | None = None, **changes: Any
 ) -> CharacterDataset:

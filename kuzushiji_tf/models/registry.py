@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kuzushiji_tf.config import SMALLEST_SIZE, Architecture
 from kuzushiji_tf.errors import UserError, unknown_name
-from kuzushiji_tf.runtime import load_plugin, plugins_of
+from kuzushiji_tf.runtime import extra_needed, load_plugin, plugins_of
 
 if TYPE_CHECKING:
     import keras
@@ -102,6 +102,7 @@ def require_model(name: str, architecture: Architecture | None = None) -> None:
     _require_choices(name, choices, architecture)
 
 
+@extra_needed()
 def build_model(  # noqa: PLR0913 -- what a network depends on, each with a name of its own
     name: str,
     image_size: tuple[int, int],

@@ -1,0 +1,134 @@
+"""What README and docs name is there: pages, files, Python names, flags, and the figures of the cards."""
+
+import inspect
+import json
+import re
+from functools import cache
+from pkgutil import resolve_name
+
+import pytest
+import yaml
+
+import kuzushiji_tf
+from kuzushiji_tf.cli import COMMANDS, run_command
+from tests.docs.test_snippets import PAGES
+from tests.snippets import ROOT, code_block
+
+REPOSITORY = [*PAGES, "CHANGELOG.md"]
+FOLDERS = ("benchmarks", "docs", "examples", "kuzushiji_tf", "recipes", "saved_models", "tests")
+SUBCOMMANDS = ("data", "transfer")
+
+
+def _text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def _slugs(page: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", _text(page), re.MULTILINE)
+    return {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in headings}
+
+
+@pytest.mark.parametrize("page", REPOSITORY)
+def test_a_link_leads_to_a_page_and_a_heading_that_are_there(page):
+    targets = re.findall(r'\]\((?!https?:)([^)\s]+)\)|src="([^"]+)"', _text(page))
+    for target in (markdown or html for markdown, html in targets):
+        path, _, anchor = target.partition("#")
+        linked = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert linked.is_file(), target
+        assert linked.is_relative_to(ROOT), target
+        if anchor:
+            assert anchor in _slugs(str(linked.relative_to(ROOT))), target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_file_of_the_project_that_a_page_names_is_there(page):
+    named = re.findall(rf"(?<![\w/.-])((?:{'|'.join(FOLDERS)}|\.ci)/[\w./*+-]*[\w*])", _text(page))
+    for path in (path for path in named if "NAME" not in path and not path.startswith("saved_models/kanji")):
+        assert any(ROOT.glob(path)), path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_python_name_that_a_page_names_can_be_imported(page):
+    for name in re.findall(r"`(kuzushiji_tf(?:\.\w+)+)", _text(page)):
+        resolve_name(name)
+
+
+@cache
+def _flags(command: str) -> set[str]:
+    """Return the flags that a command's help lists."""
+    from contextlib import redirect_stdout, suppress
+    from io import StringIO
+
+    name, *rest = command.split()
+    with redirect_stdout(StringIO()) as help_text, suppress(SystemExit):
+        run_command(name, [*rest, "--help"])
+    return set(re.findall(r"--[a-z][\w-]+", help_text.getvalue()))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_command_that_a_page_shows_has_its_flags(page):
+    text = re.sub(r"\n(?!python )", " ", _text(page))  # commands in prose go over line ends
+    for script, command, rest in re.findall(r"python (?:(\w+)\.py|-m\s+kuzushiji_tf (\w+))([^`|&#\n(]*)", text):
+        if (script or command) in COMMANDS:
+            words = rest.split()
+            subcommand = f" {words[0]}" if command in SUBCOMMANDS and words and words[0].isalpha() else ""
+            used = set(re.findall(r"(?<!\S)--[a-z][\w-]+", rest)) - {"--help"}
+            assert used <= _flags((script or command) + subcommand), (script, command, rest)
+
+
+def test_the_readme_is_one_screen_after_another_and_begins_with_three_pictures():
+    lines = _text("README.md").splitlines()
+    assert len(lines) <= 150
+    assert sum(line.count("<img ") for line in lines[:20]) == 3
+
+
+def test_the_readme_repeats_the_figures_of_the_cards():
+    for path in sorted((ROOT / "saved_models").glob("*/model.json")):
+        file = json.loads(path.read_text(encoding="utf-8"))["files"]["model-int8.tflite"]
+        (row,) = [line for line in _text("README.md").splitlines() if line.startswith(f"| `{path.parent.name}`")]
+        assert f"{file['bytes'] / 1e6:.2f} MB" in row
+        accuracy = file.get("real_pen_accuracy", file.get("accuracy"))
+        assert f"{accuracy:.2%}".replace("%", " %") in row
+
+
+def test_the_python_of_the_readme_is_a_few_lines_and_reads_a_drawing(capsys):
+    program = code_block("README.md", "python", "pretrained")
+    assert program.count("\n") <= 6
+    exec(program, {})
+    assert capsys.readouterr().out.startswith("木 U+6728 ")
+
+
+def test_the_page_of_the_interface_has_every_public_name_with_its_arguments():
+    text = _text("docs/api.md")
+    names = re.findall(r"^### `(\w+)", text, re.MULTILINE)
+    assert sorted(names) == sorted(kuzushiji_tf.__all__)
+    for name, arguments in re.findall(r"^### `(\w+)\((.*)\)`$", text, re.MULTILINE):
+        shown = re.findall(r"(?:^|, )(\w+)(?==|,|$)", re.sub(r"=\([^)]*\)", "=0", arguments))
+        assert shown == list(inspect.signature(getattr(kuzushiji_tf, name)).parameters), name
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site"), strict=True))
+    pages = {path.stem for path in (tmp_path / "site").glob("*.html")} - {"404"}
+    assert pages == {path.stem for path in (ROOT / "docs").glob("*.md")}
+    for path in (tmp_path / "site").glob("*.html"):
+        assert not re.search(r'(?:src|href)="https?://[^"]*\.(?:js|css)"', path.read_text(encoding="utf-8")), path
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load(_text("CITATION.cff"))
+    assert citation["version"] == kuzushiji_tf.__version__
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+def test_the_changelog_begins_with_this_version():
+    versions = re.findall(r"^## \[(\d[^]]*)\]", _text("CHANGELOG.md"), re.MULTILINE)
+    assert versions[0] == kuzushiji_tf.__version__
+
+
+def test_what_a_page_shows_is_a_picture_of_moderate_size():
+    for path in (ROOT / "docs" / "images").iterdir():
+        assert path.suffix == ".png" and path.stat().st_size < 200_000, path

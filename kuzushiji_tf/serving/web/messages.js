@@ -84,7 +84,7 @@ const MESSAGES = {
     undo: "Undo",
     clear: "Clear",
     guide: "Stroke order",
-    guideEmpty: "Write, and how to write it appears here.",
+    guideEmpty: "Write a character, and its stroke order appears here.",
     guideMissing: ({character}) => `There is no stroke order for ${character}.`,
     guideAbout: ({character, codePoint, count}) => `${character} · ${count} ${count === 1 ? "stroke" : "strokes"} · ${codePoint}`,
     replay: "Play the stroke order again",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.datasets.core import NORMALIZATIONS
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import atomic_path
 
@@ -25,7 +26,6 @@ EXPORTED_FILES = {
     "keras": "model.keras",
     "saved_model": "saved_model",
 }
-NORMALIZATIONS = ("none", "ink-box")
 END_RECORD = 22  # bytes of a zip archive's last record
 OWN_FIGURES = ("bytes", "sha256")  # of a file, which its inside cannot know
 

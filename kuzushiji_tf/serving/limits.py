@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from fastapi import HTTPException, Request
 from PIL import Image
+from starlette.formparsers import MultiPartParser
 from starlette.types import Message
 
 T = TypeVar("T")
@@ -35,6 +36,10 @@ class Limits:
     image_pixels: int = 12_600_000
     requests: int = 64
     body_seconds: float = 10.0
+
+
+# No picture in a form is too large to wait in memory: the server needs no folder to write to.
+MultiPartParser.spool_max_size = Limits().image_bytes
 
 
 class Gate:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -55,6 +56,15 @@ def _png(image: np.ndarray, kind: str = "PNG") -> bytes:
 def _drawn(strokes, size: int = 200) -> np.ndarray:
     """Return a picture of strokes, dark on light."""
     return 255 - draw_ink(strokes, size)
+
+
+def test_a_large_picture_in_a_form_needs_no_folder_to_write_to(client, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/absent")
+    paper = np.random.default_rng(0).integers(200, 256, (1300, 1300), np.uint8)
+    paper[600:700, 200:1100] = 0
+    picture = _png(paper)
+    assert len(picture) > 1 << 20
+    assert client.post("/v1/recognize", files={"image": ("a.png", picture)}).status_code == 200
 
 
 def test_a_persons_strokes_and_their_picture_are_read(client, models, data_dir):

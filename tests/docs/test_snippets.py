@@ -45,7 +45,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         (letters := tmp_path / "letters" / character).mkdir(parents=True)
         for number in range(24):
             moved = [[[x + number % 5 * y / 20, y] for x, y in stroke] for stroke in strokes]
-            Image.fromarray(255 - draw_ink(moved, 64 + number).astype("uint8")).save(letters / f"{number}.png")
+            Image.fromarray(255 - draw_ink(moved, 64 + number)).save(letters / f"{number}.png")
     (letters / "0.png").rename(tmp_path / "photo.png")
     (letters / "1.png").rename(tmp_path / "kanji.png")
     monkeypatch.chdir(tmp_path)

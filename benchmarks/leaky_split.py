@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tyro
 
-from kuzushiji_tf.batches.materializing import materialize
+from kuzushiji_tf.batches.materializing import Balance, materialize
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
@@ -77,7 +77,7 @@ def choose_classes(train: CharacterDataset, test: CharacterDataset, flags: Flags
 
 def multiplied(dataset: CharacterDataset, per_class: int, seed: int, folder: Path) -> CharacterDataset:
     """Return the data set with each class brought to the same number of images by augmented copies."""
-    return load_dataset(str(materialize(dataset, folder, per_class, seed)), "train")
+    return load_dataset(str(materialize(dataset, folder, Balance(per_class, seed))), "train")
 
 
 def trained(dataset: CharacterDataset, flags: Flags, folder: Path) -> Predictor:

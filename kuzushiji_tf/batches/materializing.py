@@ -1,81 +1,82 @@
-"""A data set, as it is or balanced, written out for others: arrays as EfficientNet-KuzushijiKanji reads, or TFRecords.
+"""A data set, as it is or balanced, written out for others: arrays, class folders of pictures, or TFRecords.
 
 What a killed call has written is used by the next one with the same arguments; since each image is a function of its
 position, the result is bit by bit that of an uninterrupted one.
 """
 
 import errno
-import json
-import math
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from kuzushiji_tf.batches.forms import (
+    ARRAY_FILES,
+    PROGRESS,
+    Lot,
+    Task,
+    images_done,
+    write_arrays,
+    write_folders,
+    write_records,
+)
 from kuzushiji_tf.batches.resumable import resumable_folder
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
-from kuzushiji_tf.datasets.own.array_folders import ABOUT, IMAGES, INDEX, LABELS, ORIGIN, ORIGINALS
+from kuzushiji_tf.datasets.core import in_lots
+from kuzushiji_tf.datasets.own.array_folders import INDEX
+from kuzushiji_tf.datasets.own.origins import ABOUT, LICENCE_FILES, ORIGIN
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.files import write_json
+from kuzushiji_tf.files import write_text
 from kuzushiji_tf.runtime import versions_of
 
 # TensorFlow takes seconds to load and plain arrays need none of it: what needs it is imported where it is used.
 
-LOT = 256  # images made at a time
-WINDOW = 64 * LOT  # images that are mapped into memory together, and after which progress is noted
-_PROGRESS = "progress.json"
-_SMALL_FILES = 1 << 20  # bytes
+LOT = 256  # images made at a time; compiled for this number alone
+_WRITERS = {"npy": write_arrays, "folders": write_folders, "tfrecord": write_records}
 
 
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """What is to be written.
+@dataclass(frozen=True)
+class Balance:
+    """How many images of each class are written, and what their copies are.
 
     Attributes:
-        dataset: the originals, classes in the order of the result.
-        count: images of the result.
-        lots: (first, stride) -> images, labels and original rows at the places first, first + 1 ... of the result, LOT
-            at a time; place p shows position p * stride % count.
-        origin: what `origin.json` says, and what a call must have in common with the one that it completes.
+        per_class: images of each class, as `sampling.BalancedPlan` has them; 0 writes the images as they are.
+        seed: of the copies.
+        augmentation: of the copies; one that changes nothing stands for the source project's, as in
+            `balancing.copy_changes`.
     """
 
-    dataset: CharacterDataset
-    count: int
-    lots: Callable[[int, int], Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]]
-    origin: dict[str, Any]
+    per_class: int = 0
+    seed: int = 0
+    augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
+
+
+AS_IT_IS = Balance()
 
 
 def materialize(
     dataset: CharacterDataset,
     folder: str | Path,
-    balance: int = 0,
-    seed: int = 0,
-    augmentation: ImageAugmentation | None = None,
-    split: str | None = None,
-    format: Literal["npy", "tfrecord"] = "npy",
+    balance: Balance = AS_IT_IS,
     *,
+    form: str = "npy",
     overwrite: bool = False,
 ) -> Path:
     """Write a data set as files, and go on with an earlier call that was stopped.
 
     Classes are numbered in the order of their code points' names, as the source project's folders are. `npy` writes
-    `images.npy` uint8 `[n, h, w]`, `labels.npy` int32 `[n]`, `index.json`, `originals.npy` int32 `[n]` (the data set's
-    row each image was made from) and `origin.json`. `tfrecord` writes `images-00000-of-00008.tfrecord` and so on
-    (features `image`: PNG, `label`, `character`: UTF-8, `original`; the classes in mixed order) and the two JSON files.
+    `images.npy` uint8 `[n, h, w]`, `labels.npy` int32 `[n]` and `originals.npy` int32 `[n]` (the data set's row that
+    each image was made from). `folders` writes `U+3042/0000012-34.png` and so on (the image's place, then its
+    original). `tfrecord` writes `images-00000-of-00008.tfrecord` and so on (features `image`: PNG, `label`,
+    `character`: UTF-8, `original`; the classes in mixed order). Each has `index.json` and `origin.json` beside it.
 
     Args:
         folder: the target; an existing one is refused, unless it is empty.
-        balance: images of each class, as `sampling.BalancedPlan` has them; 0 writes the images as they are.
-        seed: of the copies.
-        augmentation: of the copies; None or one that changes nothing: the source project's (`balancing.copy_changes`).
-        split: the name of the split, for the record; None: the data set's own.
+        form: `npy`, `folders` or `tfrecord`.
         overwrite: replace a folder that was written by this function, and start anew what was stopped.
 
     Returns:
@@ -84,48 +85,50 @@ def materialize(
     Raises:
         UserError: the target is there or in use, or the disk is too small.
     """
+    if form not in _WRITERS:
+        raise UserError(f"There is no format {form!r}; choose one of: {', '.join(_WRITERS)}.")
     folder = Path(folder).resolve()
     try:
         _check_target(folder, overwrite)
-        task = _task(dataset, balance, seed, augmentation or ImageAugmentation(), split or dataset.split, format)
+        task = _task(dataset, balance, form)
         with resumable_folder(folder, ORIGIN, task.origin, overwrite, _is_worth_keeping) as hidden:
-            (_write_arrays if format == "npy" else _write_records)(task, hidden, folder)
+            _WRITERS[form](task, hidden, folder)
             task.dataset.classes.write_index_json(hidden / INDEX)
-            (hidden / _PROGRESS).unlink(missing_ok=True)
+            if form == "folders":
+                write_text(hidden / LICENCE_FILES[0], f"{dataset.licence}\n{dataset.credit}\n")
+            (hidden / PROGRESS).unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from None
     return folder
 
 
-def _task(
-    dataset: CharacterDataset, balance: int, seed: int, augmentation: ImageAugmentation, split: str, format: str
-) -> _Task:
-    if format not in ("npy", "tfrecord"):
-        raise UserError(f"There is no format {format!r}; choose npy or tfrecord.")
-    if not len(dataset) or min(balance, seed) < 0:
+def _task(dataset: CharacterDataset, balance: Balance, form: str) -> Task:
+    if not len(dataset) or min(balance.per_class, balance.seed) < 0:
         problem = "balance and seed must not be negative" if len(dataset) else "there is no image to write"
         raise UserError(f"{dataset.name}: {problem}.")
+    is_own = balance.per_class and balance.augmentation != ImageAugmentation()
     origin = {
         "dataset": dataset.name,
-        "split": split,
-        "balance": balance,
-        "seed": seed,
-        "augmentation": asdict(augmentation) if balance and augmentation != ImageAugmentation() else None,
-        "format": format,
+        "split": dataset.split,
+        "balance": balance.per_class,
+        "seed": balance.seed,
+        "augmentation": asdict(balance.augmentation) if is_own else None,
+        "format": form,
+        "image_size": max(dataset.image_size),
         "source_hash": dataset.content_hash,
         **{key: getattr(dataset, key) for key in ABOUT},
         # Another version may round otherwise.
         "versions": versions_of(("tensorflow", "keras", "numpy")),
     }
     dataset = _in_source_order(dataset)
-    if not balance:
-        return _Task(dataset, len(dataset), lambda first, stride: _plain_lots(dataset, first, stride), origin)
+    if not balance.per_class:
+        return Task(dataset, len(dataset), lambda first, stride: _plain_lots(dataset, first, stride), origin)
     from kuzushiji_tf.batches.balancing import balanced_maker
     from kuzushiji_tf.batches.sampling import BalancedPlan
 
-    plan = BalancedPlan(dataset.labels, np.arange(len(dataset)), balance, seed)
-    make, count = balanced_maker(dataset, plan, augmentation), len(plan)
-    return _Task(dataset, count, lambda first, stride: _balanced_lots(make, count, first, stride), origin)
+    plan = BalancedPlan(dataset.labels, np.arange(len(dataset)), balance.per_class, balance.seed)
+    make, count = balanced_maker(dataset, plan, balance.augmentation), len(plan)
+    return Task(dataset, count, lambda first, stride: _balanced_lots(make, count, first, stride), origin)
 
 
 def _in_source_order(dataset: CharacterDataset) -> CharacterDataset:
@@ -137,101 +140,30 @@ def _in_source_order(dataset: CharacterDataset) -> CharacterDataset:
     return replace(dataset, labels=places[dataset.labels], classes=classes)
 
 
-def _plain_lots(dataset: CharacterDataset, first: int, stride: int) -> Iterator[tuple[np.ndarray, ...]]:
-    for start in range(first, len(dataset), LOT):
-        rows = np.arange(start, min(start + LOT, len(dataset))) * stride % len(dataset)
+def _plain_lots(dataset: CharacterDataset, first: int, stride: int) -> Iterator[Lot]:
+    for part in in_lots(len(dataset) - first, LOT):
+        rows = (first + np.arange(part.start, part.stop)) * stride % len(dataset)
         yield dataset.images[rows], dataset.labels[rows], rows
 
 
-def _balanced_lots(make: Callable, count: int, first: int, stride: int) -> Iterator[tuple[np.ndarray, ...]]:
+def _balanced_lots(make: Callable[..., Any], count: int, first: int, stride: int) -> Iterator[Lot]:
     import tensorflow as tf
 
-    def lot(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def lot(start: tf.Tensor) -> Any:
         return make((start + tf.range(LOT, dtype=tf.int64)) * stride % count)  # always LOT: one shape is compiled
 
     lots = tf.data.Dataset.range(first, count, LOT).map(lot, num_parallel_calls=tf.data.AUTOTUNE)
     for start, parts in zip(range(first, count, LOT), lots.prefetch(tf.data.AUTOTUNE).as_numpy_iterator(), strict=True):
-        yield tuple(part[: count - start] for part in parts)
-
-
-def _write_arrays(task: _Task, hidden: Path, folder: Path) -> None:
-    arrays = {
-        IMAGES: ((task.count, *task.dataset.image_size), np.dtype(np.uint8)),
-        LABELS: ((task.count,), np.dtype(np.int32)),
-        ORIGINALS: ((task.count,), np.dtype(np.int32)),
-    }
-    size = sum(task.count * _item(*array) for array in arrays.values())
-    _require_space(folder, size - _taken(hidden))
-    starts = [_reserve(hidden / name, *array) for name, array in arrays.items()]
-    done = _done(hidden)
-    lots = task.lots(done, 1)
-    with tqdm(total=task.count, initial=done, desc=folder.name, unit=" images", disable=None) as bar:
-        for begin in range(done, task.count, WINDOW):
-            length = min(WINDOW, task.count - begin)
-            windows = [
-                np.memmap(hidden / name, dtype, "r+", start + begin * _item(shape, dtype), (length, *shape[1:]))
-                for start, (name, (shape, dtype)) in zip(starts, arrays.items(), strict=True)
-            ]
-            for at in range(0, length, LOT):
-                for window, part in zip(windows, next(lots), strict=True):
-                    window[at : at + LOT] = part
-                bar.update(min(LOT, length - at))
-            for window in windows:
-                window.flush()
-            write_json(hidden / _PROGRESS, {"images": begin + length})
-    images, labels = (np.load(hidden / name, mmap_mode="r") for name in (IMAGES, LABELS))
-    written = replace(task.dataset, images=images, labels=labels, groups=None, sources=None)
-    write_json(hidden / ORIGIN, {**task.origin, "content_hash": written.content_hash})
-
-
-def _reserve(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """Give an `.npy` file its full size, disk blocks included, and leave its data alone; return where they begin.
-
-    Without the blocks a full disk would end the process (SIGBUS) when the memory map is written to.
-    """
-    with open(path, "r+b" if path.exists() else "w+b") as stream:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, header)
-        stream.flush()
-        start = stream.tell()
-        os.posix_fallocate(stream.fileno(), 0, start + shape[0] * _item(shape, dtype))
-    return start
-
-
-def _item(shape: tuple[int, ...], dtype: np.dtype) -> int:
-    return math.prod(shape[1:]) * dtype.itemsize
-
-
-def _done(hidden: Path) -> int:
-    """Return how many images an earlier call has finished."""
-    try:
-        return json.loads((hidden / _PROGRESS).read_text(encoding="utf-8"))["images"]
-    except FileNotFoundError:
-        return 0
-
-
-def _write_records(task: _Task, hidden: Path, folder: Path) -> None:
-    from kuzushiji_tf.batches.records import SHARD, mixing_stride, record_size, shard_paths, write_shard
-
-    for stray in hidden.glob(".*"):
-        stray.unlink()  # the unfinished file of a call that was killed
-    paths, stride, classes = shard_paths(hidden, task.count), mixing_stride(task.count), task.dataset.classes
-    done = sum(path.exists() for path in paths)  # they are written one after the other
-    finished = min(done * SHARD, task.count)
-    if finished < task.count:
-        _require_space(folder, math.ceil((task.count - finished) * record_size(task.lots(0, stride), classes)))
-    lots = task.lots(finished, stride)
-    with tqdm(total=task.count, initial=finished, desc=folder.name, unit=" images", disable=None) as bar:
-        for start, path in list(zip(range(0, task.count, SHARD), paths, strict=True))[done:]:
-            write_shard(path, min(SHARD, task.count - start), lots, classes, bar.update)
+        images, labels, rows = (part[: count - start] for part in parts)
+        yield images, labels, rows
 
 
 def _check_target(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; a folder is to be written there: move it away or name another.")
     names = [part.name for part in folder.iterdir()] if folder.exists() else []
-    ours = (IMAGES, LABELS, INDEX, ORIGIN, ORIGINALS)
-    others = [name for name in names if name not in ours and not name.endswith(".tfrecord")]
+    ours = (*ARRAY_FILES, INDEX, ORIGIN, LICENCE_FILES[0])
+    others = [name for name in names if name not in ours and not name.endswith(".tfrecord") and name[:2] != "U+"]
     if others or (names and ORIGIN not in names):
         raise UserError(f"{folder} holds other files ({(others or names)[0]}); name another folder.")
     if names and not overwrite:
@@ -239,25 +171,7 @@ def _check_target(folder: Path, overwrite: bool) -> None:
 
 
 def _is_worth_keeping(hidden: Path) -> bool:
-    return bool(_done(hidden) or any(hidden.glob("*.tfrecord")))
-
-
-def _taken(hidden: Path) -> int:
-    """Return the bytes on disk of what an earlier call has reserved."""
-    return sum(part.stat().st_blocks * 512 for part in hidden.glob("*.npy"))
-
-
-def _require_space(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder.parent).free
-    if size + _SMALL_FILES > free:
-        raise UserError(
-            f"{folder} needs {_readable(size + _SMALL_FILES)} more where only {_readable(free)} are free: free some "
-            "space, name a folder on another disk, or lower --balance."
-        )
-
-
-def _readable(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    return bool(images_done(hidden) or any(hidden.glob("*.tfrecord")))
 
 
 def _unwritable(folder: Path, error: OSError) -> Exception:

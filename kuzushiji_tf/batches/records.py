@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kuzushiji_tf.batches.forms import Lot
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.files import atomic_path
 
 SHARD = 1 << 15  # images of a file
 _SAMPLE = 64  # images that the size is estimated from
 _FRAME = 16  # bytes around each record: its length and two checksums
-
-Lots = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]  # uint8 [k, h, w], labels [k], original rows [k]
 
 
 def shard_paths(folder: Path, count: int) -> list[Path]:
@@ -32,7 +31,7 @@ def mixing_stride(count: int) -> int:
     return stride
 
 
-def write_shard(path: Path, size: int, lots: Lots, classes: Labels, report: Callable[[int], object]) -> None:
+def write_shard(path: Path, size: int, lots: Iterator[Lot], classes: Labels, report: Callable[[int], object]) -> None:
     """Write the next `size` images of `lots` as one file, which appears whole.
 
     Each record is a `tf.train.Example` with the features `image` (a PNG), `label` (int64), `character` (UTF-8) and
@@ -54,7 +53,7 @@ def write_shard(path: Path, size: int, lots: Lots, classes: Labels, report: Call
         raise OSError(code, error.message) from None
 
 
-def record_size(lots: Lots, classes: Labels) -> float:
+def record_size(lots: Iterator[Lot], classes: Labels) -> float:
     """Return the bytes of a record, estimated from the first images of `lots` and rounded up a little."""
     images, labels, rows = (part[:_SAMPLE] for part in next(lots))
     sizes = [len(record) + _FRAME for record in _records(images, labels, rows, classes)]

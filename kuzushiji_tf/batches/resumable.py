@@ -71,7 +71,7 @@ def _claim(hidden: Path, name: str, origin: dict[str, Any], overwrite: bool) -> 
         )
     if changed:
         for part in hidden.iterdir():
-            part.unlink()
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
         write_json(hidden / name, origin)
 
 

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,8 @@ from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import read_text, write_json, write_text
 
 UNKNOWN = "\ufffd"  # the class of what is no character
+INVISIBLE = ("Zs", "Zl", "Zp", "Cc", "Cf", "Cs")  # Unicode categories that are no character one could draw
+_CODE_POINT = re.compile(r"(?:u\+?(?=[0-9a-f]{4})|0x)([0-9a-f]{2,6})|([0-9]{5,7})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class Labels:
 
     characters: tuple[str, ...]
 
-    def __post_init__(self):
-        seen = set()
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
         for index, character in enumerate(self.characters):
             if character.splitlines() != [character] or character in seen:
                 problem = "is named twice" if character in seen else "is empty or holds a line break"
@@ -34,7 +38,7 @@ class Labels:
     def __len__(self) -> int:
         return len(self.characters)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.characters)
 
     def __getitem__(self, index: int) -> str:
@@ -139,6 +143,27 @@ class Labels:
         """Write the `index.json` of EfficientNet-KuzushijiKanji."""
         entries = {f"{character} ({self.code_point(index)})": index for index, character in enumerate(self.characters)}
         write_json(path, {"codepoint_to_id": entries}, indent=4)  # as that project does
+
+
+def parse_character(text: str) -> str | None:
+    """Return the class that a folder's name or a label stands for, or None where it stands for none.
+
+    It is one character (combining marks may follow it) or a code point: `U+3042` (several joined by a space), `u3042`,
+    `0x3042`, or decimal, from five digits on: `12354`. Shorter numbers are as likely the numbers of classes.
+    Some systems store が as か with a mark, so several code points are composed; a single one is left as it is, since
+    composing would turn compatibility ideographs into others.
+    """
+    coded = [_CODE_POINT.fullmatch(part) for part in text.split(" ")]
+    is_code_point = all(coded) and len(text) > 1
+    if is_code_point:
+        values = [int(match[1], 16) if match[1] else int(match[2]) for match in coded if match]
+        if any(value > 0x10FFFF for value in values):
+            return None
+        text = "".join(map(chr, values))
+    composed = text if len(text) == 1 else unicodedata.normalize("NFC", text)
+    kinds = [unicodedata.category(character) for character in composed]
+    is_one = is_code_point or all(kind.startswith("M") for kind in kinds[1:])
+    return composed if composed and is_one and not any(kind in INVISIBLE for kind in kinds) else None
 
 
 def to_code_point(text: str) -> str:

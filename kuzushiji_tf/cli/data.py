@@ -23,6 +23,7 @@ from kuzushiji_tf.datasets.registry import (
 from kuzushiji_tf.errors import UserError
 
 SUMMARY = "summary.json"
+Form = Literal["npy", "folders", "tfrecord"]
 _Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 
 
@@ -84,7 +85,7 @@ class MaterializeFlags(_LoadFlags):
     out: Path  # the folder to write
     balance: int = 0  # images of each class; 0: the images as they are
     split: str = "train"  # balancing test images serves no fair test
-    format: Literal["npy", "tfrecord"] = "npy"  # images.npy, labels.npy and index.json, or TFRecord shards
+    format: Form = "npy"  # images.npy, labels.npy and index.json; class folders of PNG files; or TFRecord shards
     classes: str | None = None  # these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     image_size: int | None = None  # pixels; default: the data set's own
     seed: int = 0  # of the augmentation
@@ -223,22 +224,21 @@ def _split(flags: SplitFlags) -> None:
 
 
 def _materialize(flags: MaterializeFlags) -> None:
-    from kuzushiji_tf.batches.materializing import materialize
+    from kuzushiji_tf.batches.materializing import Balance, materialize
     from kuzushiji_tf.batches.startup import start_tensorflow
 
     dataset = load_dataset(flags.name, flags.split, _options(flags, flags.classes, flags.image_size))
     if flags.balance > 0 or flags.format == "tfrecord":
         start_tensorflow()
+    balance = Balance(flags.balance, flags.seed)
     try:
-        folder = materialize(
-            dataset, flags.out, flags.balance, flags.seed, format=flags.format, overwrite=flags.overwrite
-        )
+        folder = materialize(dataset, flags.out, balance, form=flags.format, overwrite=flags.overwrite)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Stopped; the same command goes on from there.") from None
-    if flags.format == "npy":
-        print(f"{folder}: train on it with  python train.py --dataset {folder}")
-    else:
+    if flags.format == "tfrecord":
         print(f"{folder}: TFRecord shards, features image (PNG), label, character, original")
+    else:
+        print(f"{folder}: train on it with  python train.py --dataset {folder}")
 
 
 def _verify(flags: VerifyFlags) -> None:

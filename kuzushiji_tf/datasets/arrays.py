@@ -1,16 +1,19 @@
 """Arrays from files that nobody has to trust: shape and type are checked before any data is read."""
 
 import gzip
+import math
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
 from kuzushiji_tf.errors import MissingFileError, UserError
 
+LARGEST = 16 << 30  # bytes of an array whose size is not known beforehand; a small file can claim any
 _CHUNK = 1 << 20
 # What zipfile, gzip and NumPy's header parser raise on damaged, encrypted or foreign files.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
@@ -29,6 +32,25 @@ def read_npz_array(
         UserError: damaged, not an archive, or another array than the one expected.
     """
     return _read(path, lambda: _read_npz(path, shape, np.dtype(dtype), member))
+
+
+def read_npz_arrays(
+    path: str | Path,
+    required: Mapping[str, tuple[str, Sequence[int]]],
+    optional: Mapping[str, tuple[str, Sequence[int]]],
+) -> dict[str, np.ndarray]:
+    """Read the named arrays of an `.npz` archive, of whatever size, as `read_npz_array` does.
+
+    Args:
+        required: array name -> what its items must be (`uint8`, `text`, or `any`: text or integers), and how many
+            dimensions it may have.
+        optional: the same for arrays that may be missing.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: damaged, not an archive, too large, or an array is missing or another than expected.
+    """
+    return _read(path, lambda: _read_npz_arrays(path, required, optional))
 
 
 def read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -55,26 +77,62 @@ def _read(path: str | Path, reader: Callable[[], np.ndarray]) -> np.ndarray:
 
 
 def _read_npz(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, member: str) -> np.ndarray:
+    def check(found_shape: tuple[int, ...], found_dtype: np.dtype) -> None:
+        if found_shape != shape or found_dtype != dtype:
+            raise _other_array(path, str(found_dtype), found_shape, dtype, shape)
+
     with zipfile.ZipFile(path) as archive:
-        if f"{member}.npy" not in archive.namelist():
-            raise UserError(f"{path} has no array named {member!r}; is it the right file?")
-        entry = archive.getinfo(f"{member}.npy")
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # all that NumPy writes
+        return _read_member(path, archive, member, check)
+
+
+def _read_npz_arrays(
+    path: str | Path,
+    required: Mapping[str, tuple[str, Sequence[int]]],
+    optional: Mapping[str, tuple[str, Sequence[int]]],
+) -> dict[str, np.ndarray]:
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for member, (items, dimensions) in {**required, **optional}.items():
+            if member in required or f"{member}.npy" in archive.namelist():
+                check = partial(_check_array, path, member, items, dimensions)
+                arrays[member] = _read_member(path, archive, member, check)
+    return arrays
+
+
+def _check_array(path: str | Path, member: str, items: str, dimensions: Sequence[int], *found: Any) -> None:
+    shape, dtype = found
+    fits = dtype == np.uint8 if items == "uint8" else dtype.kind in ("U" if items == "text" else "Uiu")
+    if not fits or len(shape) not in dimensions or not all(shape):
+        wanted = {"uint8": "numbers of type uint8", "text": "text", "any": "text or integers"}[items]
+        raise UserError(
+            f"{path}: {member} is an array {str(dtype)[:40]} {list(shape)[:5]}; it must be a filled one of {wanted} "
+            f"with {' or '.join(map(str, dimensions))} dimensions."
+        )
+    if math.prod(shape) * dtype.itemsize > LARGEST:
+        raise UserError(f"{path}: {member} is larger than {LARGEST >> 30} GB; a folder of arrays may be of any size.")
+
+
+def _read_member(
+    path: str | Path, archive: zipfile.ZipFile, member: str, check: Callable[[tuple[int, ...], np.dtype], None]
+) -> np.ndarray:
+    if f"{member}.npy" not in archive.namelist():
+        raise UserError(f"{path} has no array named {member!r}; is it the right file?")
+    entry = archive.getinfo(f"{member}.npy")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # all that NumPy writes
+        raise zipfile.BadZipFile
+    with archive.open(entry) as stream:
+        shape, fortran_order, dtype = read_npy_header(stream)
+        if dtype.hasobject:
+            raise UserError(f"{path} holds pickled Python objects; they are never loaded, as they can run code.")
+        check(shape, dtype)
+        array = np.empty(shape, dtype, order="F" if fortran_order else "C")
+        if entry.file_size - stream.tell() != array.nbytes:
             raise zipfile.BadZipFile
-        with archive.open(entry) as stream:
-            found_shape, fortran_order, found_dtype = read_npy_header(stream)
-            if found_dtype.hasobject:
-                raise UserError(f"{path} holds pickled Python objects; they are never loaded, as they can run code.")
-            if found_shape != shape or found_dtype != dtype:
-                raise _other_array(path, str(found_dtype), found_shape, dtype, shape)
-            array = np.empty(shape, dtype, order="F" if fortran_order else "C")
-            if entry.file_size - stream.tell() != array.nbytes:
-                raise zipfile.BadZipFile
-            _fill(stream, array)
+        _fill(stream, array)
     return array
 
 
-def read_npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Return the shape, whether the order is Fortran's, and the type that an `.npy` header promises.
 
     Raises:
@@ -103,15 +161,16 @@ def _read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def _fill(stream: BinaryIO, array: np.ndarray) -> None:
+def _fill(stream: IO[bytes], array: np.ndarray) -> None:
     """Fill the array from the stream, which must end exactly there (its checksum is then checked, too)."""
-    memory = memoryview(array.reshape(-1, order="A").view(np.uint8))
+    memory = memoryview(array.reshape(-1, order="A").view(np.uint8).data)
     position = 0
     while position < len(memory):
-        count = stream.readinto(memory[position : position + _CHUNK])
-        if not count:
+        content = stream.read(min(_CHUNK, len(memory) - position))
+        if not content:
             raise EOFError
-        position += count
+        memory[position : position + len(content)] = content
+        position += len(content)
     if stream.read(1):
         raise ValueError("more data than the header says")
 

@@ -21,7 +21,7 @@ from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
 from kuzushiji_tf.datasets.download import fetch
 from kuzushiji_tf.datasets.kmnist import CREDIT, LICENCE
-from kuzushiji_tf.datasets.places import cache_folder, places_of
+from kuzushiji_tf.datasets.places import cache_folder, is_leftover, places_of
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
@@ -140,7 +140,9 @@ def _identity(source: Path) -> dict[str, object]:
     state = source.stat()
     identity = {"form": 3, "source": str(source.resolve()), "size": state.st_size, "changed": state.st_mtime_ns}
     if source.is_dir():
-        times = sorted((folder.name, folder.stat().st_mtime_ns) for folder in source.iterdir())
+        times = sorted(
+            (folder.name, folder.stat().st_mtime_ns) for folder in source.iterdir() if not is_leftover(folder.name)
+        )
         identity["folders"] = hashlib.sha256(repr(times).encode()).hexdigest()
     return identity
 
@@ -149,7 +151,7 @@ def _decode(source: Path, folder: Path, skip_damaged: bool) -> None:
     decoded = _Decoded()
     files = _tree_files(source) if source.is_dir() else read_members(source)
     for name, data in tqdm(files, f"decoding {source.name}", PUBLISHED_IMAGES, unit=" images", disable=None):
-        if name.suffix == ".png":
+        if name.suffix == ".png" and not any(map(is_leftover, name.parts)):
             _decode_one(source, name, data, decoded, skip_damaged)
     seen = len(decoded.found) + len(decoded.blank) + len(decoded.damaged)
     if seen != PUBLISHED_IMAGES:
@@ -171,7 +173,7 @@ def _decode_one(source: Path, name: PurePosixPath, data: bytes, decoded: _Decode
             if image.size != (SIZE, SIZE):
                 raise ValueError(f"{image.width} x {image.height} pixels")
             pixels = np.asarray(image.convert("L"))
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+    except Exception as error:  # noqa: BLE001 (Pillow's readers raise whatever a damaged file leads them to)
         if not skip_damaged:
             reason = reason_of(error)
             raise UserError(

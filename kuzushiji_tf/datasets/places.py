@@ -6,6 +6,7 @@ from pathlib import Path
 import pooch
 
 VARIABLE = "KUZUSHIJI_DATA"
+LEFTOVERS = ("thumbs.db", "desktop.ini", "__macosx")  # besides names that begin with a dot
 
 
 def cache_folder() -> Path:
@@ -31,3 +32,8 @@ def places_of(name: str, data_dir: Path | None, *, cached: bool) -> list[Path]:
     if cached and not data_dir:
         folders.append(cache_folder())
     return [place for folder in folders if folder for place in (folder / name, folder)]
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether a file or folder is one that systems leave behind: `.DS_Store`, `._1.png`, `__MACOSX`."""
+    return name.startswith(".") or name.lower() in LEFTOVERS

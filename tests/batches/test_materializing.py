@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuzushiji_tf.batches import materializing
-from kuzushiji_tf.batches.materializing import materialize
+from kuzushiji_tf.batches import forms, materializing
+from kuzushiji_tf.batches.materializing import Balance, materialize
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import ImageAugmentation
-from kuzushiji_tf.datasets import CharacterDataset
+from kuzushiji_tf.datasets import CharacterDataset, decoded, load_dataset
 from kuzushiji_tf.errors import UserError
 from tests.making import random_dataset
 
@@ -37,7 +37,7 @@ def dataset():
 def small_steps(monkeypatch):
     """Progress is noted every 64 images."""
     monkeypatch.setattr(materializing, "LOT", 32)
-    monkeypatch.setattr(materializing, "WINDOW", 64)
+    monkeypatch.setattr(forms, "WINDOW", 64)
 
 
 def contents(folder):
@@ -95,16 +95,16 @@ def test_origin_says_what_the_files_were_made_from(tmp_path, dataset):
     assert origin["content_hash"] == written.content_hash
 
 
-@pytest.mark.parametrize("augmentation", [None, TURNED], ids=["source's", "user's"])
+@pytest.mark.parametrize("augmentation", [ImageAugmentation(), TURNED], ids=["source's", "user's"])
 def test_balanced_set_is_the_virtual_one(tmp_path, dataset, augmentation):
     import tensorflow as tf
 
     from kuzushiji_tf.batches.balancing import balanced_maker
     from kuzushiji_tf.batches.sampling import BalancedPlan
 
-    folder = materialize(dataset, tmp_path / "set", 45, seed=3, augmentation=augmentation)
+    folder = materialize(dataset, tmp_path / "set", Balance(45, 3, augmentation))
     plan = BalancedPlan(dataset.labels, np.arange(200), 45, 3)
-    maker = balanced_maker(dataset, plan, augmentation or ImageAugmentation())
+    maker = balanced_maker(dataset, plan, augmentation)
     images, labels, rows = maker(tf.range(450, dtype=tf.int64))
     np.testing.assert_array_equal(np.load(folder / "images.npy"), images)
     np.testing.assert_array_equal(np.load(folder / "labels.npy"), labels)
@@ -112,15 +112,15 @@ def test_balanced_set_is_the_virtual_one(tmp_path, dataset, augmentation):
 
 
 def test_balanced_set_goes_on_where_it_was_interrupted(tmp_path, dataset, monkeypatch, small_steps):
-    whole = materialize(dataset, tmp_path / "whole", 45, seed=3, augmentation=TURNED)
+    whole = materialize(dataset, tmp_path / "whole", Balance(45, 3, TURNED))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stopping(patch, lots=7)
-        materialize(dataset, tmp_path / "set", 45, seed=3, augmentation=TURNED)
+        materialize(dataset, tmp_path / "set", Balance(45, 3, TURNED))
     assert not (tmp_path / "set").exists()
     started = []
     lots = materializing._balanced_lots
     monkeypatch.setattr(materializing, "_balanced_lots", lambda *rest: started.append(rest[2]) or lots(*rest))
-    resumed = materialize(dataset, tmp_path / "set", 45, seed=3, augmentation=TURNED)
+    resumed = materialize(dataset, tmp_path / "set", Balance(45, 3, TURNED))
     assert started == [192]  # 6 lots of 32 were noted
     assert contents(resumed) == contents(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "whole"]
@@ -130,7 +130,7 @@ def test_set_goes_on_after_a_kill(tmp_path, dataset, small_steps):
     whole = materialize(dataset, tmp_path / "whole")
     child = f"""
 import os
-from kuzushiji_tf.batches import materializing
+from kuzushiji_tf.batches import forms, materializing
 from tests.making import random_dataset
 lots = materializing._plain_lots
 def killed(*arguments):
@@ -138,7 +138,7 @@ def killed(*arguments):
         if number == 5:
             os.kill(os.getpid(), {signal.SIGKILL})
         yield lot
-materializing.LOT, materializing.WINDOW, materializing._plain_lots = 32, 64, killed
+materializing.LOT, forms.WINDOW, materializing._plain_lots = 32, 64, killed
 materializing.materialize(random_dataset(200), {str(tmp_path / "set")!r})
 """
     assert subprocess.run([sys.executable, "-c", child], cwd=PROJECT).returncode == -signal.SIGKILL
@@ -152,8 +152,8 @@ def test_unfinished_set_with_other_arguments_is_refused_or_started_anew(tmp_path
         stopping(patch, lots=5)
         materialize(dataset, tmp_path / "set")
     with pytest.raises(UserError, match="unfinished set with split = train, not test"):
-        materialize(dataset, tmp_path / "set", split="test")
-    folder = materialize(dataset, tmp_path / "set", split="test", overwrite=True)
+        materialize(replace(dataset, split="test"), tmp_path / "set")
+    folder = materialize(replace(dataset, split="test"), tmp_path / "set", overwrite=True)
     np.testing.assert_array_equal(np.load(folder / "images.npy"), dataset.images)
 
 
@@ -215,7 +215,7 @@ def test_a_full_disk_gives_a_sentence_and_leaves_nothing(tmp_path, is_checked, s
     child = f"""
 import os, re, shutil
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.batches.materializing import materialize
+from kuzushiji_tf.batches.materializing import Balance, materialize
 from tests.making import random_dataset
 {lie}
 try:
@@ -234,7 +234,7 @@ except UserError as error:
 
 
 def test_a_disk_that_fills_up_keeps_what_is_finished(tmp_path, dataset, monkeypatch, small_steps):
-    write_json = materializing.write_json
+    write_json = forms.write_json
     notes = []
 
     def failing(path, value):
@@ -244,12 +244,42 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(tmp_path, dataset, monkeypa
         write_json(path, value)
 
     with monkeypatch.context() as patch:
-        patch.setattr(materializing, "write_json", failing)
+        patch.setattr(forms, "write_json", failing)
         with pytest.raises(UserError, match="is full"):
             materialize(dataset, tmp_path / "set")
     assert notes == [{"images": 64}, {"images": 128}]
     assert [path.name for path in tmp_path.iterdir()] == [".set.partial"]
     np.testing.assert_array_equal(np.load(materialize(dataset, tmp_path / "set") / "images.npy"), dataset.images)
+
+
+@pytest.mark.parametrize("balance", [Balance(), Balance(22, 3)], ids=["as it is", "balanced"])
+def test_class_folders_of_pictures_come_back_as_they_were(tmp_path, monkeypatch, balance):
+    monkeypatch.setattr(decoded, "cache_folder", lambda: tmp_path / "cache")
+    dataset = replace(random_dataset(100, size=16), ink="pen", normalization="ink-box")
+    folder = materialize(dataset, tmp_path / "set", balance, form="folders")
+    arrays = load_dataset(materialize(dataset, tmp_path / "arrays", balance), "train")
+    pictures = load_dataset(folder, "train")
+    assert int(min(folder.glob("U+304A/*.png")).stem.split("-")[1]) == pictures.groups[0]
+    assert (pictures.ink, pictures.normalization, pictures.licence) == ("pen", "ink-box", "a licence")
+    order = np.argsort(arrays.labels, kind="stable")
+    np.testing.assert_array_equal(pictures.images, arrays.images[order])
+    np.testing.assert_array_equal(pictures.groups, arrays.groups[order])
+    assert pictures.classes == arrays.classes
+    np.testing.assert_array_equal(pictures.labels, arrays.labels[order])
+    with pytest.raises(UserError, match="--dataset kmnist"):
+        load_dataset(folder, "test")
+
+
+def test_class_folders_go_on_where_they_were_interrupted(tmp_path, dataset, monkeypatch, small_steps):
+    whole = materialize(dataset, tmp_path / "whole", form="folders")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stopping(patch, lots=5)
+        materialize(dataset, tmp_path / "set", form="folders")
+    written = materialize(dataset, tmp_path / "set", form="folders")
+    pictures = {path.relative_to(written): path.read_bytes() for path in written.glob("*/*.png")}
+    assert pictures == {path.relative_to(whole): path.read_bytes() for path in whole.glob("*/*.png")}
+    assert len(pictures) == 200 and not (written / "progress.json").exists()
+    assert (written / "licence.txt").read_text() == "a licence\na credit\n"
 
 
 def test_records_are_read_by_plain_tf_data(tmp_path, dataset, monkeypatch):
@@ -259,7 +289,7 @@ def test_records_are_read_by_plain_tf_data(tmp_path, dataset, monkeypatch):
 
     monkeypatch.setattr(records, "SHARD", 128)
     monkeypatch.setattr(materializing, "LOT", 32)
-    folder = materialize(dataset, tmp_path / "set", format="tfrecord")
+    folder = materialize(dataset, tmp_path / "set", form="tfrecord")
     shards = sorted(map(str, folder.glob("*.tfrecord")))
     assert [path.rsplit("/")[-1] for path in shards] == [f"images-0000{k}-of-00002.tfrecord" for k in (0, 1)]
     features = {name: tf.io.FixedLenFeature([], tf.int64) for name in ("label", "original")}
@@ -279,19 +309,19 @@ def test_records_go_on_where_they_were_interrupted_with_the_classes_mixed(tmp_pa
 
     monkeypatch.setattr(records, "SHARD", 64)
     monkeypatch.setattr(materializing, "LOT", 32)
-    whole = contents(materialize(dataset, tmp_path / "whole", format="tfrecord"))
+    whole = contents(materialize(dataset, tmp_path / "whole", form="tfrecord"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stopping(patch, lots=5)
-        materialize(dataset, tmp_path / "set", format="tfrecord")
+        materialize(dataset, tmp_path / "set", form="tfrecord")
     assert sorted(path.name for path in (tmp_path / ".set.partial").glob("*.tfrecord"))[1:] == [
         "images-00001-of-00004.tfrecord"
     ]
-    assert contents(materialize(dataset, tmp_path / "set", format="tfrecord")) == whole
+    assert contents(materialize(dataset, tmp_path / "set", form="tfrecord")) == whole
     order = np.arange(200) * records.mixing_stride(200) % 200
     assert sorted(order) == list(range(200)) and np.abs(np.diff(order)).min() > 50
 
 
-@pytest.mark.parametrize("wrong", [{"format": "zip"}, {"balance": -1}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"form": "zip"}, {"balance": Balance(-1)}, {"balance": Balance(1, seed=-1)}])
 def test_impossible_arguments_are_refused(tmp_path, dataset, wrong):
     with pytest.raises(UserError):
         materialize(dataset, tmp_path / "set", **wrong)

@@ -208,15 +208,15 @@ def test_a_data_set_is_written_as_arrays_checked_and_looked_at(elsewhere, capsys
 def test_the_flags_of_materialize_reach_it(toy, monkeypatch, capsys):
     calls = []
 
-    def materialize(dataset, folder, balance, seed, **more):
-        calls.append((dataset.name, dataset.split, folder, balance, seed, more))
+    def materialize(dataset, folder, balance, **more):
+        calls.append((dataset.name, dataset.split, folder, balance, more))
         return folder
 
     monkeypatch.setattr(materializing, "materialize", materialize)
     monkeypatch.setattr("kuzushiji_tf.batches.startup.start_tensorflow", lambda: None)
     flags = ["--balance", "9", "--out", "made", "--seed", "4", "--format", "tfrecord", "--overwrite", "--skip-damaged"]
     assert main(["data", "materialize", "kmnist", *flags]) == 0
-    assert calls == [("kmnist", "train", Path("made"), 9, 4, {"format": "tfrecord", "overwrite": True})]
+    assert calls == [("kmnist", "train", Path("made"), materializing.Balance(9, 4), {"form": "tfrecord", "overwrite": True})]
     assert toy[0][2].skip_damaged
     assert "TFRecord" in capsys.readouterr().out
 

@@ -4,7 +4,6 @@ Those that this project writes have two files more: `origin.json` says which spl
 made from, and `originals.npy` which of its rows each image was made from, so that copies of one original stay together.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,13 @@ from tqdm import tqdm
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.arrays import read_npy_header
-from kuzushiji_tf.datasets.core import INKS, NORMALIZATIONS, CharacterDataset, content_keys, in_lots
+from kuzushiji_tf.datasets.core import CharacterDataset, content_keys, in_lots
 from kuzushiji_tf.datasets.decoded import open_decoded
-from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.datasets.own.origins import ORIGIN, check_split, read_about, read_origin, rows_of
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.files import read_text
 
-IMAGES, LABELS, INDEX, ORIGIN, ORIGINALS = "images.npy", "labels.npy", "index.json", "origin.json", "originals.npy"
-LICENCE_FILES = ("licence.txt", "license.txt")
-ABOUT = ("licence", "credit", "ink", "normalization")  # of a data set, in `origin.json`
-UNKNOWN_LICENCE = "unknown: the images are your own"
+IMAGES, LABELS, INDEX, ORIGINALS = "images.npy", "labels.npy", "index.json", "originals.npy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,31 +40,21 @@ def is_array_folder(path: Path) -> bool:
     return (path / IMAGES).exists() or (path / LABELS).exists()
 
 
-def read_array_folder(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
+def read_array_folder(path: Path, split: str) -> CharacterDataset:
     """Load one split of an array folder; its images are memory-mapped where the split is the whole folder.
 
     With `origin.json` there is only the split that the images were made from, and `groups` are the originals.
-    Without, the folder's images are split by content (`splits.held_out_rows`); if it holds augmented images, nobody
-    knows which of them are copies of one original, and figures on its test split are too good.
+    Without, the folder's images are split by content (`splits.held_out_rows`), or taken as they are for the split
+    `all`; if it holds augmented images, nobody knows which of them are copies of one original, and figures on its test
+    split are too good.
 
     Raises:
         MissingFileError: a file is not there.
         UserError: a file is damaged or of another form, the files disagree, or there is no such split.
     """
     arrays = _open(path)
-    licence, credit = read_licence(path)
-    about = {"licence": licence, "credit": credit}
-    rows: slice | np.ndarray = slice(None)
-    if arrays.origin is None:
-        rows = _rows_of(arrays, split)
-    else:
-        name, made_from = arrays.origin["dataset"], arrays.origin["split"]
-        if split != made_from:
-            raise UserError(
-                f"{path} was made from the {made_from!r} split of {name} and has no {split!r} split; "
-                f"for that one name the data set itself: --dataset {name}."
-            )
-        about |= {key: arrays.origin[key] for key in ABOUT if key in arrays.origin}
+    check_split(path, split, arrays.origin)
+    rows = _rows_of(arrays, split) if arrays.origin is None else slice(None)
     return CharacterDataset(
         path.resolve().name,
         split,
@@ -77,7 +62,7 @@ def read_array_folder(path: Path, split: str, options: LoadOptions) -> Character
         arrays.labels[rows],
         arrays.classes,
         groups=None if arrays.originals is None else arrays.originals[rows],
-        **about,
+        **read_about(path, arrays.origin),
     )
 
 
@@ -122,16 +107,6 @@ def verify_array_folder(path: Path) -> dict[str, Any]:
     }
 
 
-def read_licence(folder: Path) -> tuple[str, str]:
-    """Return the licence and the credit: first and second line of `licence.txt`; otherwise that they are unknown."""
-    for path in sorted(folder.iterdir()):
-        if path.name.lower() in LICENCE_FILES and path.is_file():
-            lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-            licence, credit, *_ = [*lines, *[UNKNOWN_LICENCE] * 2]
-            return licence, credit
-    return UNKNOWN_LICENCE, UNKNOWN_LICENCE
-
-
 def map_array(path: Path, kinds: str, dimensions: int) -> np.ndarray:
     """Return an `.npy` file as a read-only memory map; its header is checked first, and nothing is unpickled.
 
@@ -172,7 +147,7 @@ def _open(path: Path) -> _Arrays:
         raise UserError(
             f"{path / LABELS}: image {row} has the label {labels[row]}, but {INDEX} ends at {len(classes) - 1}."
         )
-    origin = _read_origin(path / ORIGIN) if (path / ORIGIN).exists() else None
+    origin = read_origin(path)
     originals = _read_numbers(path / ORIGINALS, len(images)) if (path / ORIGINALS).exists() else None
     if origin and originals is None:
         raise MissingFileError(f"There is no {path / ORIGINALS}, which belongs to {ORIGIN}; write the folder again.")
@@ -191,25 +166,9 @@ def _read_numbers(path: Path, count: int) -> np.ndarray:
     return np.array(values, np.int32)
 
 
-def _read_origin(path: Path) -> dict[str, Any]:
-    text = read_text(path)
-    try:
-        origin = json.loads(text)
-        values = [origin["dataset"], origin["split"], *(origin.get(key, "") for key in ABOUT)]
-        is_known = origin.get("ink", "scanned") in INKS and origin.get("normalization", "none") in NORMALIZATIONS
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        values, is_known = [None], False
-    if not is_known or not all(isinstance(value, str) for value in values):
-        raise UserError(
-            f"{path} does not say, as JSON, which dataset and split the folder was made from, "
-            f"with an ink of {', '.join(INKS)} and a normalization of {', '.join(NORMALIZATIONS)}; write it again."
-        )
-    return origin
-
-
-def _rows_of(arrays: _Arrays, split: str) -> np.ndarray:
-    if split not in ("train", "test"):
-        raise UserError(f"{arrays.path} has no {split!r} split; a folder of your own has: train, test.")
+def _rows_of(arrays: _Arrays, split: str) -> slice | np.ndarray:
+    if split == "all":
+        return slice(None)
 
     def build(folder: Path) -> None:
         np.save(folder / "is_test.npy", held_out_rows(content_keys(arrays.images), arrays.labels, len(arrays.classes)))
@@ -221,10 +180,7 @@ def _rows_of(arrays: _Arrays, split: str) -> np.ndarray:
         "files": [(state.st_size, state.st_mtime_ns) for state in states],
     }
     is_test = np.load(open_decoded("array-folder-split", identity, build) / "is_test.npy")
-    rows = np.flatnonzero(is_test == (split == "test"))
-    if not len(rows):
-        raise UserError(f"{arrays.path} has too few images to hold some out for testing; add more of each character.")
-    return rows
+    return rows_of(arrays.path, is_test, split)
 
 
 def _check_originals(arrays: _Arrays) -> None:

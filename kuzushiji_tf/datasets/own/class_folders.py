@@ -4,27 +4,26 @@ import hashlib
 import os
 import re
 import sys
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from kuzushiji_tf.characters.labels import Labels, from_code_point
+from kuzushiji_tf.characters.labels import Labels, parse_character
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
-from kuzushiji_tf.datasets.own.array_folders import is_array_folder, read_array_folder, read_licence
+from kuzushiji_tf.datasets.own.array_folders import is_array_folder, read_array_folder
+from kuzushiji_tf.datasets.own.origins import check_split, read_about, read_origin, rows_of
+from kuzushiji_tf.datasets.places import is_leftover
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.ink.normalization import fit_image
-from kuzushiji_tf.ink.pictures import SUFFIXES, read_ink
+from kuzushiji_tf.ink.pictures import SUFFIXES, read_image, read_ink
 
 SIZE = 64  # pixels; of the images where the user names none, and of those that decide about the split
-IGNORED = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders, besides names that begin with a dot
-
-INVISIBLE = ("Zs", "Zl", "Zp", "Cc", "Cf", "Cs")  # Unicode categories that are no character one could draw
+_MADE = re.compile(r"\d+-(\d+)\.png")  # the name of a picture that this project wrote: its place, then its original
 
 
 @dataclass
@@ -36,14 +35,35 @@ class _Listing:
     others: list[Path] = field(default_factory=list)  # files that are no pictures by their names
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How the pictures are read: at what size, and whether they are as `batches.materializing` writes them."""
+
+    size: int
+    skip_damaged: bool
+    made_by_us: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """One picture: uint8 `[size, size]`, its content key, and the number of its original (-1: not said)."""
+
+    character: str
+    image: np.ndarray
+    key: bytes
+    original: int
+
+
 def load_folder(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
     """Load one split of a folder: of arrays (see `array_folders`), or of class folders of pictures.
 
-    A class folder is named by its character, or by its code point (`U+3042`; several joined by a space). Pictures may
-    have any size, color and paper; each is brought to white ink on black as `predict` brings what it reads, and to
+    A class folder is named by its character or its code point, as `labels.parse_character` reads it. Pictures may have
+    any size, color and paper; each is brought to white ink on black as `predict` brings what it reads, and to
     `options.image_size` (64 if None). The first use decodes them into the cache; later ones map that into memory,
-    until a file changes. A seventh of each class, chosen by content at 64 x 64 pixels, is the test split. Classes are
-    in code point order. Licence and credit are the first two lines of `licence.txt`, if there is one.
+    until a file changes. A seventh of each class, chosen by content at 64 x 64 pixels, is the test split; `all` has
+    every image. Classes are in code point order. Licence and credit are the first two lines of `licence.txt`, if there
+    is one. A folder with `origin.json` is one that this project wrote: its pictures are taken as they are, for the
+    split that they were made from, and `groups` are the originals.
 
     Raises:
         MissingFileError: no such folder.
@@ -56,32 +76,33 @@ def load_folder(path: Path, split: str, options: LoadOptions) -> CharacterDatase
             raise UserError(f"{path} is a file; name the folder that holds the class folders.")
         raise MissingFileError(f"There is no folder {path}.")
     if is_array_folder(path):
-        return read_array_folder(path, split, options)
-    if split not in ("train", "test"):
-        raise UserError(f"{path} has no {split!r} split; a folder of your own has: train, test.")
+        return read_array_folder(path, split)
+    origin = read_origin(path)
+    check_split(path, split, origin)
     listing = _list_classes(path)
-    size = options.image_size or SIZE
+    size = options.image_size or (origin or {}).get("image_size", SIZE)
     identity = {
-        "form": 1,
+        "form": 2,
         "source": str(path.resolve()),
         "size": size,
         "listing": _digest(listing),
+        "made_by_us": origin is not None,
     }
 
-    def decode(folder: Path) -> None:
-        _decode(path, listing, size, options.skip_damaged, folder)
-
-    decoded = open_decoded("folder", identity, decode)
-    is_test = np.load(decoded / "is_test.npy")
-    first_test = len(is_test) - int(is_test.sum())  # training images come first, so that both splits stay mapped
-    if split == "test" and first_test == len(is_test):
-        raise UserError(f"{path} has too few pictures to hold some out for testing; add more of each character.")
-    rows = slice(first_test, None) if split == "test" else slice(0, first_test)
-    images = np.load(decoded / "images.npy", mmap_mode="r")[rows]
-    labels = np.load(decoded / "labels.npy")[rows]
-    classes = Labels.read(decoded / "labels.txt")
-    left_out = read_left_out(decoded)
-    return CharacterDataset(path.resolve().name, split, images, labels, classes, *read_licence(path), left_out=left_out)
+    reading = _Reading(size, options.skip_damaged, made_by_us=origin is not None)
+    decoded = open_decoded("folder", identity, lambda folder: _decode(path, listing, reading, folder))
+    rows = slice(None) if origin else rows_of(path, np.load(decoded / "is_test.npy"), split)
+    originals = np.load(decoded / "originals.npy")[rows]
+    return CharacterDataset(
+        path.resolve().name,
+        split,
+        np.load(decoded / "images.npy", mmap_mode="r")[rows],
+        np.load(decoded / "labels.npy")[rows],
+        Labels.read(decoded / "labels.txt"),
+        groups=originals if origin and len(originals) and originals.min() >= 0 else None,
+        left_out=read_left_out(decoded),
+        **read_about(path, origin),
+    )
 
 
 def _list_classes(path: Path) -> _Listing:
@@ -124,30 +145,20 @@ def _entries(folder: Path) -> list[os.DirEntry]:
     """Return a folder's entries by name, without what systems hide in it."""
     try:
         with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            visible = [entry for entry in entries if not is_leftover(entry.name)]
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}.") from None
-    return sorted((entry for entry in visible if entry.name.lower() not in IGNORED), key=lambda entry: entry.name)
+    return sorted(visible, key=lambda entry: entry.name)
 
 
 def _character_of(folder: Path) -> str:
-    """Return the class that a folder's name stands for.
-
-    Some systems store が as か with a mark, so several code points are composed; a single one is left as it is, since
-    composing would turn compatibility ideographs into others.
-    """
-    name = folder.name
-    is_code_point = re.match(r"u\+", name, re.IGNORECASE)
-    text = from_code_point(name.upper(), folder) if is_code_point else name
-    composed = text if len(text) == 1 else unicodedata.normalize("NFC", text)
-    kinds = [unicodedata.category(character) for character in composed]
-    is_one = is_code_point or all(kind.startswith("M") for kind in kinds[1:])
-    if is_one and not any(kind in INVISIBLE for kind in kinds):
-        return composed
+    character = parse_character(folder.name)
+    if character is not None:
+        return character
     hint = f"; if it holds the class folders, name {folder} as the data set" if _has_folders(folder) else ""
     raise UserError(
-        f"{folder}: the name {name!r} is neither one character nor a code point such as U+3042; rename the folder to "
-        f"the character whose pictures it holds, or move it away{hint}."
+        f"{folder}: the name {folder.name!r} is neither one character nor a code point such as U+3042; rename the folder "
+        f"to the character whose pictures it holds, or move it away{hint}."
     )
 
 
@@ -172,42 +183,51 @@ def _state(entry: os.DirEntry) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _decode(path: Path, listing: _Listing, size: int, skip_damaged: bool, folder: Path) -> None:
+def _decode(path: Path, listing: _Listing, reading: _Reading, folder: Path) -> None:
     """Write the arrays of a listing: training images first, then test images, each by code point and file name."""
     if listing.others:
-        print(f"{len(listing.others):,} files left out, no pictures: {listing.others[0]} ...", file=sys.stderr)
-    files = [(character, entry.path) for character in sorted(listing.pictures) for entry in listing.pictures[character]]
-    fitted, keys, kept, damaged = [], [], [], []
-    for character, file in tqdm(files, f"decoding {path.name}", unit=" images", disable=None, leave=False):
+        tqdm.write(f"{len(listing.others):,} files left out, no pictures: {listing.others[0]} ...", file=sys.stderr)
+    files = [(character, entry) for character in sorted(listing.pictures) for entry in listing.pictures[character]]
+    pictures, damaged = [], []
+    for character, entry in tqdm(files, f"decoding {path.name}", unit=" images", disable=None, leave=False):
         try:
-            ink = read_ink(file)
+            ink = _read_made(entry.path) if reading.made_by_us else read_ink(entry.path)
         except UserError as error:
-            if not skip_damaged:
+            if not reading.skip_damaged:
                 raise
             damaged.append(error)
             continue
-        image = np.rint(fit_image(ink, size, box=False)).astype(np.uint8)
-        fixed = image if size == SIZE else np.rint(fit_image(ink, SIZE, box=False)).astype(np.uint8)
-        fitted.append(image)
-        keys.append(content_keys(fixed[np.newaxis])[0])
-        kept.append(character)
+        image = np.rint(fit_image(ink, reading.size, box=False)).astype(np.uint8)
+        fixed = image if reading.size == SIZE else np.rint(fit_image(ink, SIZE, box=False)).astype(np.uint8)
+        made_from = _MADE.fullmatch(entry.name)
+        original = int(made_from[1]) if made_from else -1
+        pictures.append(_Picture(character, image, content_keys(fixed[np.newaxis])[0], original))
     if damaged:
-        print(f"{len(damaged):,} of {len(files):,} pictures left out, the first: {damaged[0]}", file=sys.stderr)
-    _write(path, kept, fitted, np.array(keys, "S32"), folder)
+        tqdm.write(f"{len(damaged):,} of {len(files):,} pictures left out, the first: {damaged[0]}", file=sys.stderr)
+    if not pictures:
+        raise UserError(f"{path} holds no picture that can be read.")
+    _write(pictures, folder, whole=reading.made_by_us)
     write_left_out(folder, {"damaged": len(damaged), "no pictures": len(listing.others)})
 
 
-def _write(path: Path, characters: list[str], images: list[np.ndarray], keys: np.ndarray, folder: Path) -> None:
-    if not images:
-        raise UserError(f"{path} holds no picture that can be read.")
-    classes = Labels(tuple(dict.fromkeys(characters)))
-    labels = np.array([classes.index_of(character) for character in characters], np.int32)
-    is_test = held_out_rows(keys, labels, len(classes))
+def _read_made(file: str) -> np.ndarray:
+    """Return a picture that this project wrote, uint8 `[h, w]`: white ink on black already, or no ink at all."""
+    return read_image(file)[..., 0]
+
+
+def _write(pictures: list[_Picture], folder: Path, *, whole: bool) -> None:
+    """Write the arrays; unless the pictures are a whole split, some of them are for testing."""
+    classes = Labels(tuple(dict.fromkeys(picture.character for picture in pictures)))
+    labels = np.array([classes.index_of(picture.character) for picture in pictures], np.int32)
+    keys = np.array([picture.key for picture in pictures], "S32")
+    is_test = np.zeros(len(labels), bool) if whole else held_out_rows(keys, labels, len(classes))
     order = np.argsort(is_test, kind="stable")
-    stored = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (len(images), *images[0].shape))
+    shape = (len(pictures), *pictures[0].image.shape)
+    stored = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     for row, index in enumerate(order):
-        stored[row] = images[index]
+        stored[row] = pictures[index].image
     stored.flush()
-    np.save(folder / "labels.npy", labels[order])
-    np.save(folder / "is_test.npy", is_test[order])
+    originals = np.array([picture.original for picture in pictures], np.int32)
+    for name, values in {"labels": labels, "is_test": is_test, "originals": originals}.items():
+        np.save(folder / f"{name}.npy", values[order])
     classes.write(folder / "labels.txt")

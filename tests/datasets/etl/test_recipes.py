@@ -49,9 +49,7 @@ def test_a_recipe_trains_and_is_evaluated_on_other_writers(name, folder, tmp_pat
     quick = replace(recipe, epochs=1, plain_epochs=0, batch_size=6, warmup_epochs=0.0, architecture=small)
     workdir = training.train(quick, tmp_path / "run", folder)
     assert "".join(workdir.labels) == EXPECTED[name]
-    train, test = (
-        load_dataset(recipe.dataset, split, options_of_run(recipe, folder)) for split in ("train", "test")
-    )
+    train, test = (load_dataset(recipe.dataset, split, options_of_run(recipe, folder)) for split in ("train", "test"))
     assert len(train) + len(test) == 3 * WRITERS and train.image_size == (64, 64)
     assert len(test) == 6 and not np.intersect1d(train.groups, test.groups).size
     scores = evaluate(load_predictor(workdir.path), test)

@@ -98,8 +98,13 @@ def test_the_split_is_found_once_and_anew_when_the_arrays_change(foreign, monkey
     assert load_folder(foreign, "test", LoadOptions()).image_size == (16, 8)
 
 
+def test_all_images_of_a_foreign_folder_are_one_split_too(foreign):
+    dataset = load_folder(foreign, "all", LoadOptions())
+    np.testing.assert_array_equal(dataset.images, np.load(foreign / "images.npy"))
+
+
 def test_a_folder_of_ours_is_one_split_mapped_with_the_originals_as_groups(ours):
-    dataset = read_array_folder(ours, "train", LoadOptions())
+    dataset = read_array_folder(ours, "train")
     assert isinstance(dataset.images, np.memmap) and not dataset.images.flags.writeable
     np.testing.assert_array_equal(dataset.images, np.load(ours / "images.npy"))
     np.testing.assert_array_equal(dataset.groups, np.repeat(np.arange(COUNT // 3), 3))
@@ -107,16 +112,16 @@ def test_a_folder_of_ours_is_one_split_mapped_with_the_originals_as_groups(ours)
 
 
 def test_the_split_that_a_folder_was_not_made_from_is_refused_with_the_way_to_it(ours):
-    sentence = refusal(read_array_folder, ours, "test", LoadOptions())
+    sentence = refusal(read_array_folder, ours, "test")
     assert sentence == (
         f"{ours} was made from the 'train' split of kkanji and has no 'test' split; for that one name the data set "
         "itself: --dataset kkanji."
     )
-    assert "has no 'validation' split" in refusal(read_array_folder, ours, "validation", LoadOptions())
+    assert "has no 'validation' split" in refusal(read_array_folder, ours, "validation")
 
 
 def test_a_foreign_folder_has_no_other_splits_and_needs_enough_images(foreign):
-    assert refusal(load_folder, foreign, "validation", LoadOptions()).endswith("has: train, test.")
+    assert refusal(load_folder, foreign, "validation", LoadOptions()).endswith("train, test, all.")
     np.save(foreign / "images.npy", np.load(foreign / "images.npy")[:3])
     np.save(foreign / "labels.npy", np.arange(3, dtype=np.int32))
     assert "too few images to hold some out" in refusal(load_folder, foreign, "test", LoadOptions())
@@ -197,7 +202,7 @@ def test_a_missing_file_is_named(ours, name):
 
 
 def test_verifying_says_what_is_there(ours, foreign):
-    hash_of_content = read_array_folder(ours, "train", LoadOptions()).content_hash
+    hash_of_content = read_array_folder(ours, "train").content_hash
     set_origin(ours, content_hash=hash_of_content)
     found = verify_array_folder(ours)
     assert found == {
@@ -228,7 +233,7 @@ def test_what_this_project_materializes_is_verified_and_read(tmp_path):
 
 def test_verifying_finds_black_images_changed_content_and_mixed_originals(ours):
     images = np.load(ours / "images.npy")
-    set_origin(ours, content_hash=read_array_folder(ours, "train", LoadOptions()).content_hash)
+    set_origin(ours, content_hash=read_array_folder(ours, "train").content_hash)
     changed = images.copy()
     changed[5, 3, 3] ^= 1
     np.save(ours / "images.npy", changed)

@@ -151,6 +151,10 @@ def test_copies_of_a_picture_are_never_on_both_sides(own):
         ("7", "7"),
         ("𠀋", "𠀋"),
         ("U+0041", "A"),
+        ("u3042", "あ"),
+        ("0x3042", "あ"),
+        ("0X4e00", "一"),
+        ("12354", "あ"),
     ],
 )
 def test_a_class_folder_is_named_by_character_or_code_point(tmp_path, folder, character):
@@ -159,7 +163,22 @@ def test_a_class_folder_is_named_by_character_or_code_point(tmp_path, folder, ch
 
 
 @pytest.mark.parametrize(
-    "folder", ["train", "ab", "12", "あい", "か゛", "U+D800", "U+30", "U+3042-1", "U+0041 U+000A", "\u3000", "\u200b"]
+    "folder",
+    [
+        "train",
+        "ab",
+        "12",
+        "あい",
+        "か゛",
+        "U+D800",
+        "U+30",
+        "3042",
+        "99999999",
+        "U+3042-1",
+        "U+0041 U+000A",
+        "\u3000",
+        "\u200b",
+    ],
 )
 def test_other_names_of_folders_are_refused(own, folder):
     write_class(own / folder, 0)
@@ -262,10 +281,14 @@ def test_a_folder_of_damaged_pictures_alone_is_refused(tmp_path):
 
 
 def test_other_splits_and_too_few_pictures_are_refused(tmp_path, own):
-    assert refusal(own, "validation").endswith("has no 'validation' split; a folder of your own has: train, test.")
+    assert refusal(own, "validation").endswith("train, test, all.")
     write_class(tmp_path / "few" / "あ", 0, count=1)
     assert len(load_folder(tmp_path / "few", "train", LoadOptions())) == 1
-    assert "too few pictures to hold some out" in refusal(tmp_path / "few", "test")
+    assert "too few images to hold some out" in refusal(tmp_path / "few", "test")
+
+
+def test_all_pictures_are_one_split_too(own):
+    assert len(load_folder(own, "all", LoadOptions())) == 3 * COUNT
 
 
 def test_licence_and_credit_are_unknown_or_the_lines_of_the_file(own):

@@ -1,0 +1,95 @@
+"""An `.npz` file of one's own: `images` and the character of each, and who wrote it where that is known."""
+
+from pathlib import Path
+
+import numpy as np
+
+from kuzushiji_tf.characters.labels import Labels, parse_character
+from kuzushiji_tf.datasets.arrays import read_npz_arrays
+from kuzushiji_tf.datasets.core import CharacterDataset, content_keys, in_lots
+from kuzushiji_tf.datasets.own.origins import UNKNOWN_LICENCE, check_split, rows_of
+from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.datasets.splits import held_out_groups, held_out_rows
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.ink.normalization import fit_image, ink_polarity, to_ink
+
+LOOKED_AT = 1000  # images, evenly spaced, that show whether a file's ink is dark or light
+
+
+def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
+    """Load one split of an `.npz` file of images.
+
+    It holds `images` uint8 `[n, height, width]`, `labels` (text `[n]`: characters, or code points such as `U+3042`)
+    and, where known, `writers` (text or integers `[n]`). All of a file is dark on light or all is light on dark; either
+    way it becomes white ink on black, of its own size or `options.image_size` pixels square. Images without ink are
+    left out. `all` has every image; `train` and `test` are split by writer, or else by class and content.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: the file is damaged, holds pickled objects or other arrays, or has no such split.
+    """
+    check_split(path, split)
+    arrays = read_npz_arrays(path, {"images": ("uint8", (3, 4)), "labels": ("text", (1,))}, {"writers": ("any", (1,))})
+    images, labels, writers = _as_ink(path, arrays["images"]), arrays["labels"], arrays.get("writers")
+    for name, values in (("labels", labels), ("writers", writers)):
+        if values is not None and len(values) != len(images):
+            raise UserError(f"{path} holds {len(images):,} images, but {len(values):,} {name}; it needs one for each.")
+    rows = np.flatnonzero(images.any(axis=(1, 2)))
+    blank = len(images) - len(rows)
+    if not len(rows):
+        raise UserError(f"{path} holds no image with any ink.")
+    images = images if not blank else images[rows]
+    classes, numbers = _classes(path, labels[rows])
+    groups = None if writers is None else np.unique(writers[rows], return_inverse=True)[1].astype(np.int32)
+    chosen: slice | np.ndarray = slice(None)
+    if split != "all":
+        if groups is None:
+            is_test = held_out_rows(content_keys(images), numbers, len(classes))
+        else:
+            is_test = held_out_groups(groups, numbers, len(classes))
+        chosen = rows_of(path, is_test, split)
+    return CharacterDataset(
+        path.stem,
+        split,
+        _fitted(images[chosen], options.image_size),
+        numbers[chosen],
+        classes,
+        UNKNOWN_LICENCE,
+        UNKNOWN_LICENCE,
+        groups=None if groups is None else groups[chosen],
+        left_out={"blank": blank} if blank else {},
+    )
+
+
+def _as_ink(path: Path, images: np.ndarray) -> np.ndarray:
+    """Return the images as white ink on black: uint8 `[n, height, width]`."""
+    if images.ndim == 4:
+        if images.shape[3] != 1:
+            raise UserError(f"{path}: images has {images.shape[3]} channels; it must be gray, [n, height, width].")
+        images = images[..., 0]
+    looked_at = images[:: max(len(images) // LOOKED_AT, 1)]
+    dark = np.mean([ink_polarity(image) for image in looked_at]) > 0.5
+    return np.stack([to_ink(image, "dark" if dark else "light") for image in images])
+
+
+def _classes(path: Path, labels: np.ndarray) -> tuple[Labels, np.ndarray]:
+    """Return the classes by code point, and each image's number among them."""
+    names, positions = np.unique(labels, return_inverse=True)
+    characters = []
+    for name in names.tolist():
+        character = parse_character(name)
+        if character is None:
+            raise UserError(f"{path}: the label {name!r} is neither one character nor a code point such as U+3042.")
+        characters.append(character)
+    classes = Labels(tuple(sorted(set(characters))))
+    numbers = np.array([classes.index_of(character) for character in characters], np.int32)
+    return classes, numbers[positions]
+
+
+def _fitted(images: np.ndarray, size: int | None) -> np.ndarray:
+    if size is None:
+        return images
+    fitted = np.empty((len(images), size, size), np.uint8)
+    for part in in_lots(len(images), 256):
+        fitted[part] = np.rint(fit_image(images[part], size, box=False))
+    return fitted

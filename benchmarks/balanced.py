@@ -26,9 +26,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
 
-from kuzushiji_tf.batches.materializing import materialize
+from kuzushiji_tf.batches.materializing import Balance, materialize
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 
@@ -55,11 +54,11 @@ def originals() -> CharacterDataset:
 
 def virtual_batches(dataset: CharacterDataset, per_class: int):
     """Return the training batches of the virtual set, in random order, as `--balance` has them."""
-    from kuzushiji_tf.batches.pipeline import training_batches
+    from kuzushiji_tf.batches.pipeline import Changes, training_batches
     from kuzushiji_tf.batches.sampling import BalancedPlan, EpochPlan
 
     balanced = BalancedPlan(dataset.labels, np.arange(len(dataset)), per_class, seed=0)
-    return training_batches(dataset, balanced, EpochPlan(len(balanced), BATCH, seed=0), ImageAugmentation())
+    return training_batches(dataset, balanced, EpochPlan(len(balanced), BATCH, seed=0), Changes())
 
 
 def virtual_ratios() -> dict[str, float]:
@@ -127,7 +126,7 @@ def materialize_ratio(images: int = 200_000) -> dict[str, float]:
     source = [_source_rate(dataset, random) for _ in range(3)]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        materialize(dataset, Path(folder) / "set", balance)
+        materialize(dataset, Path(folder) / "set", Balance(balance))
         ours = total / (time.perf_counter() - start)
     source += [_source_rate(dataset, random) for _ in range(3)]
     # Originals are only copied; to the source's method they are granted as free.

@@ -126,7 +126,6 @@ def joined(
         weighting=ensemble.weights,
         data_dir=flags.data_dir,
         overwrite=workdir.config_file.exists(),
-        report=print,
     )
 
 

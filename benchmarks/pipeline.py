@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-from kuzushiji_tf.batches.pipeline import training_batches
+from kuzushiji_tf.batches.pipeline import Changes, training_batches
 from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import ImageAugmentation
@@ -41,9 +41,9 @@ def random_dataset(size: int) -> CharacterDataset:
     return CharacterDataset("random", "train", images, labels, Labels(tuple("おきすつなはまやれを")), "", "")
 
 
-def ours(dataset: CharacterDataset, augmentation: ImageAugmentation, calls: int = tf.data.AUTOTUNE) -> tf.data.Dataset:
+def ours(dataset: CharacterDataset, augmentation: ImageAugmentation) -> tf.data.Dataset:
     """Return this project's training batches."""
-    return training_batches(dataset, np.arange(IMAGES), EpochPlan(IMAGES, BATCH, 0), augmentation, 0, calls)
+    return training_batches(dataset, np.arange(IMAGES), EpochPlan(IMAGES, BATCH, 0), Changes(augmentation))
 
 
 def legacy_generator(dataset: CharacterDataset) -> Iterator:
@@ -87,7 +87,11 @@ def compare(makers: dict[str, Callable[[], Iterator]]) -> dict[str, float]:
 def is_deterministic() -> bool:
     """Return whether one and four threads give the same bits."""
     augmentation = ImageAugmentation(**AFFINE, elastic=0.1, cutout=8, noise=0.05, brightness_range=(0.7, 1.2))
-    runs = [ours(random_dataset(28), augmentation, calls).take(80) for calls in (1, 4)]
+    runs = []
+    for threads in (1, 4):
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        runs.append(ours(random_dataset(28), augmentation).take(80).with_options(options))
     return all(np.array_equal(a, b) and np.array_equal(x, y) for (a, x), (b, y) in zip(*runs, strict=True))
 
 

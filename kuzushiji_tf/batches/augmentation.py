@@ -113,7 +113,7 @@ def augment(
         images = _moved(images, parameters, augmentation)
     if augmentation.brightness_range is not None:
         images = ops.clip(images * parameters["brightness"][:, None, None, None], 0.0, 255.0)
-    if augmentation.noise:
+    if noise is not None:
         images = ops.where(noise[..., :1] < augmentation.noise, 255.0 * noise[..., 1:], images)
     if augmentation.cutout:
         images = images * _outside_square(parameters, augmentation.cutout, tuple(images.shape[1:3]))

@@ -56,8 +56,8 @@ def balanced_maker(
         count = positions.shape[0]
         # Compiled code may add numbers up in another order for another shape, so all are made in blocks of one shape.
         spare = -count % BLOCK
-        padded, places = tf.pad(originals, [[0, spare], [0, 0], [0, 0]]), tf.pad(positions, [[0, spare]])
-        blocks = [changed(padded[at : at + BLOCK], places[at : at + BLOCK]) for at in range(0, count, BLOCK)]
+        padded, numbers = tf.pad(originals, [[0, spare], [0, 0], [0, 0]]), tf.pad(positions, [[0, spare]])
+        blocks = [changed(padded[at : at + BLOCK], numbers[at : at + BLOCK]) for at in range(0, count, BLOCK)]
         copies = tf.concat(blocks, axis=0)[:count]
         return tf.where(unchanged[:, None, None], originals, copies), tf.gather(labels, rows), rows
 

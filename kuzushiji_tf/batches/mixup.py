@@ -16,11 +16,11 @@ from kuzushiji_tf.models.mixing import swapped
 _fold_in = tf.random.experimental.stateless_fold_in
 
 
-def make_mixer(config: TrainingConfig, places: int, step_size: int, devices: int) -> Callable[..., tuple] | None:
+def make_mixer(config: TrainingConfig, layers: int, step_size: int, devices: int) -> Callable[..., tuple] | None:
     """Return the `mixer` of a run, or None where nothing is mixed.
 
     Args:
-        places: of manifold mixup: the input and the model's mixable layers (`models.mixing.count_places`).
+        layers: that manifold mixup chooses from: the input and the mixable ones (`models.mixing.count_mixable`).
         step_size: images of a step, over all devices.
         devices: that share them.
 
@@ -34,10 +34,10 @@ def make_mixer(config: TrainingConfig, places: int, step_size: int, devices: int
             f"mixing = {config.mixing} mixes pairs of images, but a step has {step_size} of them on {devices} "
             f"device{'s' * (devices > 1)}: choose a --batch-size that is a multiple of {2 * devices}."
         )
-    return mixer(config.mixing, config.mixing_alpha, places, config.seed)
+    return mixer(config.mixing, config.mixing_alpha, layers, config.seed)
 
 
-def mixer(kind: str, alpha: float, places: int, seed: int) -> Callable[..., tuple]:
+def mixer(kind: str, alpha: float, layers: int, seed: int) -> Callable[..., tuple]:
     """Return the function (images `[n, h, w, 1]`, targets `[n, classes]`, step, is_plain) -> mixed batch; n is even.
 
     The share of an image itself is drawn from Beta(alpha, alpha) by (seed, step); where `is_plain` is true it is 1.
@@ -45,20 +45,20 @@ def mixer(kind: str, alpha: float, places: int, seed: int) -> Callable[..., tupl
     Args:
         kind: `input` (Zhang et al. 2018), `cutmix` (Yun et al. 2019) or `manifold` (Verma et al. 2019).
         alpha: of the Beta distribution.
-        places: of manifold mixup, as `make_mixer`.
+        layers: of manifold mixup, as `make_mixer`.
         seed: of the run.
 
     Returns:
         A function that returns (images, targets); for `manifold` ({`image`, `shares`}, targets), where `shares`
-        float32 `[n, places]` has the drawn share in the column of a place that is drawn uniformly, and 1 elsewhere.
+        float32 `[n, layers]` has the drawn share in the column of a layer that is drawn uniformly, and 1 elsewhere.
     """
 
     def mix(images: tf.Tensor, targets: tf.Tensor, step: tf.Tensor, is_plain: tf.Tensor) -> tuple:
         key = _fold_in(tf.constant([seed, 0x317], tf.int64), step)
         share = tf.where(is_plain, 1.0, draw_share(alpha, key))
         if kind == "manifold":
-            place = tf.random.stateless_uniform((), _fold_in(key, 2), maxval=places, dtype=tf.int32)
-            row = tf.where(tf.range(places) == place, share, 1.0)
+            layer = tf.random.stateless_uniform((), _fold_in(key, 2), maxval=layers, dtype=tf.int32)
+            row = tf.where(tf.range(layers) == layer, share, 1.0)
             shares = tf.tile(row[None], (tf.shape(images)[0], 1))
             return {"image": images, "shares": shares}, _mixed(targets, share)
         if kind == "cutmix":
@@ -81,7 +81,7 @@ def _mixed(values: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
 
 
 def _outside_box(image_size: tuple[int, int], share: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Return bool `[h, w]`, False in a box of (1 - share) of the area around a random place, cut off at the border."""
+    """Return bool `[h, w]`, False in a box of (1 - share) of the area around a random point, cut off at the border."""
     side = tf.sqrt(1 - share)
     inside = tf.constant(True)
     center = tf.random.stateless_uniform((2,), key)

@@ -1,6 +1,8 @@
 """A data set -> tf.data batches; a training batch is a pure function of the seed and its number."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,50 +14,71 @@ from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What is done to the images of training batches.
+
+    Attributes:
+        augmentation: of every image; of a virtual set's copies only, and always the same for each
+            (`balancing.copy_changes`).
+        plain_from: the step (over all epochs) from which on images are shown as they are; not for a virtual set.
+        mix: what `mixup.mixer` returned; changes what a batch is as it says.
+    """
+
+    augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
+    plain_from: int | None = None
+    mix: Callable[..., tuple[Any, Any]] | None = None
+
+
+class _Step(NamedTuple):
+    """When a batch is shown: in which pass, at which of its steps, and whether images are then left as they are."""
+
+    pass_number: tf.Tensor
+    number: tf.Tensor
+    is_plain: tf.Tensor
+
+
+_Maker = Callable[[tf.Tensor, _Step], tuple[tf.Tensor, tf.Tensor]]  # positions -> images and their classes
+
+
 def training_batches(
     dataset: CharacterDataset,
     rows: np.ndarray | ClassSampling | BalancedPlan,
     plan: EpochPlan,
-    augmentation: ImageAugmentation,
+    changes: Changes,
     start_step: int = 0,
-    parallel_calls: int = tf.data.AUTOTUNE,
-    plain_from: int | None = None,
-    mix: Callable | None = None,
 ) -> tf.data.Dataset:
     """Return endless batches of augmented images and one-hot labels.
 
-    The batch at a place depends on nothing but the plan's seed and the place: starting later, or with another number
-    of threads, gives bit-identical batches.
+    The batch of a step depends on nothing but the plan's seed and the step: starting later, or with another number of
+    threads, gives bit-identical batches.
 
     Args:
+        dataset: the images.
         rows: what the plan's positions stand for: the data set's rows to train on, int `[plan.count]`, a sampling of
             them by class, or a virtual balanced set.
-        augmentation: of every image; of a virtual set's copies only, and always the same for each
-            (`balancing.copy_changes`).
+        plan: the order.
+        changes: what is done to the images.
         start_step: steps (over all epochs) to leave out, at no cost.
-        parallel_calls: batches prepared at the same time.
-        plain_from: the step (over all epochs) from which on images are shown as they are; not for a virtual set.
-        mix: what `mixup.mixer` returned; changes what a batch is as it says.
 
     Returns:
         (`images` float32 `[step_size, h, w, 1]` 0..255, `targets` float32 `[step_size, classes]`) without end.
     """
     if isinstance(rows, BalancedPlan):
-        make = _virtual_maker(dataset, rows, plan, augmentation)
+        make = _virtual_maker(dataset, rows, plan, changes)
     else:
-        make = _row_maker(dataset, rows, plan, augmentation, plain_from)
+        make = _row_maker(dataset, rows, plan, changes)
+    classes = len(dataset.classes)
 
-    def make_batch(global_step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        turn, step = global_step // plan.steps_per_pass, global_step % plan.steps_per_pass
-        images, targets = make(plan.positions(turn, step), turn, step)
-        if mix is None:
-            return images, targets
-        return mix(
-            images, targets, global_step, tf.constant(False) if plain_from is None else global_step >= plain_from
-        )
+    def make_batch(step: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        is_plain = tf.constant(False) if changes.plain_from is None else step >= changes.plain_from
+        when = _Step(step // plan.steps_per_pass, step % plan.steps_per_pass, is_plain)
+        images, labels = make(plan.positions(when.pass_number, when.number), when)
+        targets = tf.one_hot(labels, classes)
+        return (images, targets) if changes.mix is None else changes.mix(images, targets, step, is_plain)
 
     steps = tf.data.Dataset.counter(start_step)
-    return steps.map(make_batch, num_parallel_calls=parallel_calls, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return steps.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 def ordered_batches(dataset: CharacterDataset, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
@@ -63,81 +86,74 @@ def ordered_batches(dataset: CharacterDataset, rows: np.ndarray, batch_size: int
     images, labels = tf.constant(dataset.images[rows]), tf.constant(dataset.labels[rows])
     classes = len(dataset.classes)
 
-    def fetch(places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = tf.cast(tf.gather(images, places), tf.float32)[..., None]
-        return tf.ensure_shape(batch, (None, *dataset.image_size, 1)), tf.one_hot(tf.gather(labels, places), classes)
+    def fetch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = tf.cast(tf.gather(images, positions), tf.float32)[..., None]
+        return tf.ensure_shape(batch, (None, *dataset.image_size, 1)), tf.one_hot(tf.gather(labels, positions), classes)
 
-    places = tf.data.Dataset.range(len(rows)).batch(batch_size)
-    return places.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    positions = tf.data.Dataset.range(len(rows)).batch(batch_size)
+    return positions.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _row_maker(
-    dataset: CharacterDataset,
-    rows: np.ndarray | ClassSampling,
-    plan: EpochPlan,
-    augmentation: ImageAugmentation,
-    plain_from: int | None,
-) -> Callable:
-    """Return the function (positions, pass, step) -> batch of the rows there, augmented anew in each pass."""
+    dataset: CharacterDataset, rows: np.ndarray | ClassSampling, plan: EpochPlan, changes: Changes
+) -> _Maker:
+    """Return what makes batches of the rows at given positions, augmented anew in each pass."""
     images, labels = tf.constant(dataset.images), tf.constant(dataset.labels)
-    rows_at = rows.rows if isinstance(rows, ClassSampling) else _in_turn(rows)
-    classes = len(dataset.classes)
+    rows_at = rows.rows if isinstance(rows, ClassSampling) else _gather_from(rows)
     shape = (plan.step_size, *dataset.image_size, 1)
-    change = _augmenter(augmentation, plan, shape)
+    change = _augmenter(changes.augmentation, plan, dataset.image_size)
 
-    def change_until_plain(batch: tf.Tensor, turn: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        if plain_from is None:
-            return change(batch, turn, step)
-        is_plain = turn * plan.steps_per_pass + step >= plain_from
-        return tf.cond(is_plain, lambda: batch, lambda: change(batch, turn, step))
-
-    def make(positions: tf.Tensor, turn: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = rows_at(positions, turn)
-        batch = tf.cast(tf.gather(images, chosen), tf.float32)[..., None]
-        return (
-            change_until_plain(tf.ensure_shape(batch, shape), turn, step),
-            tf.one_hot(tf.gather(labels, chosen), classes),
-        )
+    def make(positions: tf.Tensor, when: _Step) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = rows_at(positions, when.pass_number)
+        batch = tf.ensure_shape(tf.cast(tf.gather(images, chosen), tf.float32)[..., None], shape)
+        if change is None:
+            changed = batch
+        elif changes.plain_from is None:
+            changed = change(batch, when)
+        else:
+            changed = tf.cond(when.is_plain, lambda: batch, lambda: change(batch, when))
+        return changed, tf.gather(labels, chosen)
 
     return make
 
 
-def _in_turn(rows: np.ndarray) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    rows = tf.constant(rows, tf.int64)
-    return lambda positions, turn: tf.gather(rows, positions)
+def _gather_from(rows: np.ndarray) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    constant = tf.constant(rows, tf.int64)
+    return lambda positions, _pass: tf.gather(constant, positions)
 
 
-def _virtual_maker(
-    dataset: CharacterDataset, balanced: BalancedPlan, plan: EpochPlan, augmentation: ImageAugmentation
-) -> Callable:
-    """Return the function (positions, pass, step) -> batch of the virtual set's images there."""
-    images_at = balanced_maker(dataset, balanced, augmentation)
-    classes = len(dataset.classes)
+def _virtual_maker(dataset: CharacterDataset, balanced: BalancedPlan, plan: EpochPlan, changes: Changes) -> _Maker:
+    """Return what makes batches of a virtual set's images at given positions; they are the same in every pass."""
+    images_at = balanced_maker(dataset, balanced, changes.augmentation)
 
-    def make(positions: tf.Tensor, turn: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def make(positions: tf.Tensor, _when: _Step) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels, _ = images_at(tf.ensure_shape(positions, plan.step_size))
-        return tf.cast(images, tf.float32)[..., None], tf.one_hot(labels, classes)
+        return tf.cast(images, tf.float32)[..., None], labels
 
     return make
 
 
-def _augmenter(augmentation: ImageAugmentation, plan: EpochPlan, shape: tuple[int, ...]) -> Callable:
-    """Return the function (images `shape`, pass, step) -> augmented images."""
+def _augmenter(
+    augmentation: ImageAugmentation, plan: EpochPlan, image_size: tuple[int, int]
+) -> Callable[[tf.Tensor, _Step], tf.Tensor] | None:
+    """Return what augments a step's images float32 `[step_size, h, w, 1]`; None where nothing is to be changed."""
     if augmentation == ImageAugmentation():
-        return lambda images, turn, step: images
-    columns = uniform_columns(augmentation, shape[1:3])
+        return None
+    columns = uniform_columns(augmentation, image_size)
 
     # Compiled, the arithmetic is one pass over the pixels instead of some thirty.
     @tf.function(jit_compile=True, autograph=False)
     def change(images: tf.Tensor, uniforms: tf.Tensor, noise: tf.Tensor | None) -> tf.Tensor:
-        parameters = parameters_from_uniforms(augmentation, uniforms, shape[1:3])
+        parameters = parameters_from_uniforms(augmentation, uniforms, image_size)
         return augment(augmentation, images, parameters, noise)
 
-    def draw_and_change(images: tf.Tensor, turn: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def draw_and_change(images: tf.Tensor, when: _Step) -> tf.Tensor:
         fold_in = tf.random.experimental.stateless_fold_in
-        seed = fold_in(fold_in(tf.constant([plan.seed, 0xA06], tf.int64), turn), step)
-        uniforms = tf.random.stateless_uniform((shape[0], columns), seed)
-        noise = tf.random.stateless_uniform((*shape[:3], 2), fold_in(seed, 1)) if augmentation.noise else None
+        seed = fold_in(fold_in(tf.constant([plan.seed, 0xA06], tf.int64), when.pass_number), when.number)
+        uniforms = tf.random.stateless_uniform((plan.step_size, columns), seed)
+        noise = None
+        if augmentation.noise:
+            noise = tf.random.stateless_uniform((plan.step_size, *image_size, 2), fold_in(seed, 1))
         return change(images, uniforms, noise)
 
     return draw_and_change

@@ -1,6 +1,6 @@
 """Which rows of the data a step uses, computed and never stored: an epoch's order, the classes' shares, virtual sets.
 
-All of it is a pure function of the seed and the place, with tables no larger than the rows and the classes.
+All of it is a pure function of the seed and the position, with tables no larger than the rows and the classes.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kuzushiji_tf.config import TrainingConfig
 
-# The default 4 rounds leave outputs two places apart correlated (by up to 0.3); 12 do not, at no measurable cost.
+# The default 4 rounds leave outputs two positions apart correlated (by up to 0.3); 12 do not, at no measurable cost.
 _ROUNDS = 12
 _POWERS = {"natural": 1.0, "square_root": 0.5, "balanced": 0.0}
 
@@ -49,18 +49,18 @@ class EpochPlan:
         """Steps between two validations."""
         return max(self.epoch_images // self.step_size, 1) if self.epoch_images else self.steps_per_pass
 
-    def positions(self, turn: tf.Tensor, step: tf.Tensor, steps: int | tf.Tensor = 1) -> tf.Tensor:
-        """Return the positions int64 `[step_size]` of a step of a pass (`turn`); a pass never takes one twice.
+    def positions(self, pass_number: tf.Tensor, step: tf.Tensor, steps: int | tf.Tensor = 1) -> tf.Tensor:
+        """Return the positions int64 `[step_size]` of a step of a pass; a pass never takes one twice.
 
         With `steps` above 1 those of so many steps, one after the other.
         """
         size = tf.constant(self.step_size, tf.int64)
         index = tf.cast(step, tf.int64) * size + tf.range(tf.cast(steps, tf.int64) * size)
-        seed = tf.stack([tf.cast(self.seed, tf.int32), tf.cast(turn, tf.int32), 0x5EED])
+        seed = tf.stack([tf.cast(self.seed, tf.int32), tf.cast(pass_number, tf.int32), 0x5EED])
         shuffled = tf.raw_ops.RandomIndexShuffle(
             index=index, seed=tf.cast(seed, tf.uint32), max_index=tf.constant(self.count - 1, tf.int64), rounds=_ROUNDS
         )
-        # The cipher behind the shuffle favors some places in small data sets; a rotation of each pass evens them out.
+        # The cipher behind the shuffle favors some positions of small data sets; a rotation of each pass evens that out.
         rotation = tf.random.stateless_uniform((), seed[:2], maxval=self.count, dtype=tf.int64)
         return (shuffled + rotation) % self.count
 
@@ -89,11 +89,11 @@ class ClassSampling:
         """Positions of a pass."""
         return len(self._order)
 
-    def rows(self, positions: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
+    def rows(self, positions: tf.Tensor, pass_number: tf.Tensor) -> tf.Tensor:
         """Return the row int64 `[k]` at each of the positions int64 `[k]` in a pass."""
         group = tf.searchsorted(self._first_positions, positions, side="right", out_type=tf.int64) - 1
         place = positions - tf.gather(self._first_positions, group)
-        cycled = place + tf.cast(turn, tf.int64) * tf.gather(self._shares, group)
+        cycled = place + tf.cast(pass_number, tf.int64) * tf.gather(self._shares, group)
         return tf.gather(self._order, tf.gather(self._first_rows, group) + cycled % tf.gather(self._numbers, group))
 
 

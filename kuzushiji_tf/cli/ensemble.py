@@ -27,10 +27,10 @@ def run(flags: EnsembleFlags) -> None:
     """Join the runs, and say what to do next.
 
     Raises:
-        UserError, MissingFileError: as `ensemble.join_runs` does.
+        UserError, MissingFileError: as `ensembles.join_runs` does.
     """
     for path in flags.runs:
-        _ = WorkDirectory(path).description  # says at once, before TensorFlow is loaded, what is no work directory
+        _ = WorkDirectory(path).description  # says at once, before TensorFlow is loaded, what is not a work directory
     start_tensorflow()
     from kuzushiji_tf.training.ensembles import join_runs
 
@@ -40,10 +40,11 @@ def run(flags: EnsembleFlags) -> None:
         weighting=flags.weights,
         data_dir=flags.data_dir,
         overwrite=flags.overwrite,
-        report=lambda message: print(message, flush=True),
     )
     description = workdir.description
     result, entry = description["result"], description["ensemble"]
+    if entry["validation_images"]:
+        print(f"weights fitted on {entry['validation_images']:,} images that every run held out")
     print("\n  weight  member")
     for member in entry["members"]:
         print(f"{member['weight']:8.4f}  {member['path']} ({member['model']})")

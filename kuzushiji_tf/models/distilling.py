@@ -15,8 +15,8 @@ class DistillationLoss(layers.Layer):
     temperature's square, which keeps its gradients as large as those of the labels (section 2 of the paper).
     """
 
-    def __init__(self, weight: float, temperature: float, **knobs):
-        super().__init__(**{"dtype": "float32"} | knobs)
+    def __init__(self, weight: float, temperature: float, **settings):
+        super().__init__(**{"dtype": "float32"} | settings)
         self.weight = weight
         self.temperature = temperature
 

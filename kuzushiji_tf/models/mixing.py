@@ -17,39 +17,39 @@ def swapped(values: keras.KerasTensor) -> keras.KerasTensor:
 
 @keras.saving.register_keras_serializable("kuzushiji_tf")
 class MixPairs(keras.layers.Layer):
-    """Mixes each value with its neighbor's in training: (values `[n, ...]`, shares `[n, places]`) -> values.
+    """Mixes each value with its neighbor's in training: (values `[n, ...]`, shares `[n, layers]`) -> values.
 
     Args:
-        place: the column of the shares to go by; a share of 1 leaves the value as it is.
+        column: of the shares to go by; a share of 1 leaves the value as it is.
     """
 
-    def __init__(self, place: int, **kwargs):
+    def __init__(self, column: int, **kwargs):
         super().__init__(**kwargs)
-        self._place = place
+        self._column = column
 
     def call(self, inputs, training=False):
         values, shares = inputs
         if not training:
             return values
-        share = ops.reshape(shares[:, self._place], (-1, *(1 for _ in values.shape[1:])))
+        share = ops.reshape(shares[:, self._column], (-1, *(1 for _ in values.shape[1:])))
         return share * values + (1 - share) * swapped(values)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
 
     def get_config(self):
-        return {**super().get_config(), "place": self._place}
+        return {**super().get_config(), "column": self._column}
 
 
-def count_places(recognizer: keras.Model) -> int:
-    """Return in how many places the model can mix: its input, and the layers that its builder named mixable."""
+def count_mixable(recognizer: keras.Model) -> int:
+    """Return how many layers can mix: the input, and those that the model's builder named mixable."""
     return 1 + len(_mixable_layers(recognizer))
 
 
 def mixing_graph(recognizer: keras.Model) -> keras.Model:
     """Return a training graph over the recognizer's own layers.
 
-    Its inputs are `image` and `shares`, float32 `[n, places]` (`mixup.mixer`), its output the recognizer's logits.
+    Its inputs are `image` and `shares`, float32 `[n, layers]` (`mixup.mixer`), its output the recognizer's logits.
 
     Raises:
         UserError: the model has no mixable layer.
@@ -61,10 +61,10 @@ def mixing_graph(recognizer: keras.Model) -> keras.Model:
     image = keras.Input(recognizer.input.shape[1:], name="image")
     shares = keras.Input((len(borders) - 1,), name="shares")
     x = image
-    for place, (start, end) in enumerate(pairwise(borders)):
-        # Mixing is cheap; that it is in the precision of its place keeps a share of 1 exact.
-        mixed = MixPairs(place, dtype=keras.DTypePolicy(start.dtype), name=f"mix_{place}")([x, shares])
-        x = keras.Model(start, end, name=f"segment_{place}")(mixed)
+    for column, (start, end) in enumerate(pairwise(borders)):
+        # Mixing is cheap; that it is in the precision of its layer keeps a share of 1 exact.
+        mixed = MixPairs(column, dtype=keras.DTypePolicy(start.dtype), name=f"mix_{column}")([x, shares])
+        x = keras.Model(start, end, name=f"segment_{column}")(mixed)
     return keras.Model({"image": image, "shares": shares}, x, name=recognizer.name)
 
 

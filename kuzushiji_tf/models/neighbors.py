@@ -50,7 +50,11 @@ def fit_neighbors(config: TrainingConfig, dataset: CharacterDataset, rows: np.nd
     if by_components:
         learned |= _principal_components(images, settings.components)
     # Plain strings and numbers only, so that the file is read without unpickling anything.
-    choices: dict[str, Any] = {"classes": len(dataset.classes), "neighbors": settings.neighbors, "weighting": settings.weighting}
+    choices: dict[str, Any] = {
+        "classes": len(dataset.classes),
+        "neighbors": settings.neighbors,
+        "weighting": settings.weighting,
+    }
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **learned, **choices)
     return {"parameters": sum(values.size for values in learned.values())}

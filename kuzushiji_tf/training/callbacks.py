@@ -1,9 +1,12 @@
 """What happens during a run besides learning: history, checkpoints, pictures for TensorBoard, a progress line."""
 
+# ruff: noqa: ARG002 -- Keras calls these methods with all their arguments, `logs` by name.
+
 import csv
 import io
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -92,26 +95,26 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves the whole run at its start and after every epoch.
 
     Args:
-        watchers: the callbacks whose state belongs to the run; they stand before this one.
+        stateful: the callbacks whose state belongs to the run; they stand before this one.
         restored: the state of each, for a resumed run; Keras's callbacks reset themselves when `fit` begins, so it is
             put back after that.
     """
 
-    def __init__(self, path: Path, watchers: list[keras.callbacks.Callback], restored: list[dict[str, Any]] | None):
+    def __init__(self, path: Path, stateful: Sequence[keras.callbacks.Callback], restored: list[dict[str, Any]] | None):
         super().__init__()
         self._path = path
-        self._watchers = watchers
+        self._stateful = stateful
         self._restored = restored
 
     def on_train_begin(self, logs=None):
         if self._restored is None:
-            save_checkpoint(self.model, self._path, 0, self._watchers)
+            save_checkpoint(self.model, self._path, 0, self._stateful)
             return
-        for watcher, state in zip(self._watchers, self._restored, strict=True):
-            vars(watcher).update(state)
+        for callback, state in zip(self._stateful, self._restored, strict=True):
+            vars(callback).update(state)
 
     def on_epoch_end(self, epoch, logs=None):
-        save_checkpoint(self.model, self._path, epoch + 1, self._watchers)
+        save_checkpoint(self.model, self._path, epoch + 1, self._stateful)
 
 
 class SaveBest(keras.callbacks.Callback):
@@ -262,11 +265,11 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._bar.close()
         validation = f"  validation: {self._shown(logs, 'val_')}" if "val_loss" in logs else ""
-        print(
+        tqdm.write(
             f"{self._title} {epoch + 1}/{self._epochs}  {self._shown(logs)}{validation}"
-            f"  {logs['images_per_second']:.0f} images/s  {logs['seconds']:.0f} s",
-            flush=True,
+            f"  {logs['images_per_second']:.0f} images/s  {logs['seconds']:.0f} s"
         )
+        sys.stdout.flush()  # whoever reads a log file wants to see it now
 
     def _shown(self, logs: dict[str, float], prefix: str = "") -> str:
         return " ".join(f"{name} {logs[prefix + name]:.4f}" for name in self._figures)

@@ -1,13 +1,14 @@
 """Saving and restoring a run, so that a resumed one equals one that was never interrupted."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.errors import UserError, reason_of
 from kuzushiji_tf.files import atomic_path, write_json
 from kuzushiji_tf.training.population import measure_population
 
@@ -15,8 +16,8 @@ from kuzushiji_tf.training.population import measure_population
 _CALLBACK_STATE = ("wait", "best", "best_epoch", "cooldown_counter", "stopped_epoch")
 
 
-def save_checkpoint(model: keras.Model, path: Path, epoch: int, watchers: list[keras.callbacks.Callback]) -> None:
-    """Save a whole run after `epoch` epochs: weights, optimizer, the watching callbacks' state and the dropout seeds.
+def save_checkpoint(model: keras.Model, path: Path, epoch: int, stateful: Sequence[keras.callbacks.Callback]) -> None:
+    """Save a whole run after `epoch` epochs: weights, optimizer, the state of stateful callbacks and the dropout seeds.
 
     The state is written first and kept for two epochs; the model file's own step count says which of them holds, so
     a kill between the two writes loses nothing.
@@ -26,7 +27,7 @@ def save_checkpoint(model: keras.Model, path: Path, epoch: int, watchers: list[k
     states = {str(epoch - 1): states[str(epoch - 1)]} if str(epoch - 1) in states else {}
     states[str(epoch)] = {
         "iterations": _steps_done(model),
-        "watchers": [_state_of(watcher) for watcher in watchers],
+        "callbacks": [_state_of(callback) for callback in stateful],
         "seeds": [keras.ops.convert_to_numpy(variable).tolist() for variable in _seed_variables(model)],
     }
     write_json(state_file, states)
@@ -34,24 +35,32 @@ def save_checkpoint(model: keras.Model, path: Path, epoch: int, watchers: list[k
         model.save(temporary)
 
 
-def load_checkpoint(path: Path, model: keras.Model) -> tuple[int, list[dict[str, Any]]]:
+def load_checkpoint(path: Path, model: keras.Model) -> tuple[int, list[dict[str, Any]] | None]:
     """Restore what `save_checkpoint` saved into a newly compiled model of the same config.
 
     Only values are taken from the file: a loaded optimizer would have forgotten which weights do not decay.
 
     Returns:
-        The number of finished epochs, and the state of each watching callback.
+        The number of finished epochs, and the state of each stateful callback; 0 and None where nothing was saved.
 
     Raises:
         UserError: the checkpoint is damaged.
     """
+    if not path.exists():
+        return 0, None
     try:
         saved = keras.models.load_model(path)
         states = json.loads(_state_file(path).read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"The checkpoint {path} is damaged ({error}); start again with --overwrite.") from None
+    except (OSError, TypeError, ValueError) as error:  # a TypeError is what another version's layers end in
+        raise UserError(
+            f"The checkpoint {path} cannot be loaded ({reason_of(error)}); start again with --overwrite."
+        ) from error
     iterations = _steps_done(saved)
-    fitting = [(int(epoch), state) for epoch, state in states.items() if state["iterations"] == iterations]
+    fitting = [
+        (int(epoch), state)
+        for epoch, state in states.items()
+        if state["iterations"] == iterations and "callbacks" in state
+    ]
     if not fitting:
         raise UserError(f"The checkpoint {path} and its state do not fit together; start again with --overwrite.")
     epoch, state = fitting[-1]
@@ -61,7 +70,7 @@ def load_checkpoint(path: Path, model: keras.Model) -> tuple[int, list[dict[str,
         variable.assign(value)
     for variable, value in zip(_seed_variables(model), state["seeds"], strict=True):
         variable.assign(np.asarray(value, variable.dtype))
-    return epoch, state["watchers"]
+    return epoch, state["callbacks"]
 
 
 def save_for_use(
@@ -104,8 +113,8 @@ def _state_file(path: Path) -> Path:
     return path.with_name("state.json")
 
 
-def _state_of(watcher: keras.callbacks.Callback) -> dict[str, Any]:
-    values = {name: getattr(watcher, name) for name in _CALLBACK_STATE if hasattr(watcher, name)}
+def _state_of(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    values = {name: getattr(callback, name) for name in _CALLBACK_STATE if hasattr(callback, name)}
     return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
 
 

@@ -7,7 +7,7 @@ from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.models import build_model
 from kuzushiji_tf.models.capsnet import reconstruction_graph
 from kuzushiji_tf.models.distilling import distillation_graph
-from kuzushiji_tf.models.mixing import count_places, mixing_graph
+from kuzushiji_tf.models.mixing import count_mixable, mixing_graph
 from kuzushiji_tf.training.epoch_metrics import MacroPrecision, MacroRecall
 from kuzushiji_tf.training.losses import MarginLoss
 
@@ -61,9 +61,9 @@ def unmixed(batches: tf.data.Dataset | None, config: TrainingConfig, recognizer:
     if batches is None:
         return None
     if config.mixing == "manifold":
-        places = count_places(recognizer)
+        layers = count_mixable(recognizer)
         return batches.map(
-            lambda images, targets: ({"image": images, "shares": tf.ones((tf.shape(images)[0], places))}, targets)
+            lambda images, targets: ({"image": images, "shares": tf.ones((tf.shape(images)[0], layers))}, targets)
         )
     return with_targets(batches, config)
 
@@ -83,16 +83,16 @@ def _optimizer(config: TrainingConfig, steps_per_epoch: int) -> keras.optimizers
         rate = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate, steps, warmup_target=rate if warmup else None, warmup_steps=warmup
         )
-    knobs = {"learning_rate": rate, "weight_decay": config.weight_decay or None}
+    settings = {"learning_rate": rate, "weight_decay": config.weight_decay or None}
     if config.ema_decay:
-        knobs |= {"use_ema": True, "ema_momentum": config.ema_decay}
+        settings |= {"use_ema": True, "ema_momentum": config.ema_decay}
     match config.optimizer:
         case "sgd":
-            optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **knobs)
+            optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
         case "adamw":
-            optimizer = keras.optimizers.AdamW(**knobs | {"weight_decay": config.weight_decay})  # which refuses None
+            optimizer = keras.optimizers.AdamW(**settings | {"weight_decay": config.weight_decay})  # which refuses None
         case "adadelta":
-            optimizer = keras.optimizers.Adadelta(**knobs)
+            optimizer = keras.optimizers.Adadelta(**settings)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -10,6 +10,7 @@ from kuzushiji_tf.files import content_sha256
 from kuzushiji_tf.models.loading import load_keras, with_probabilities
 from kuzushiji_tf.recognition.cards import CARD
 from kuzushiji_tf.recognition.predictors import load_predictor
+from kuzushiji_tf.training.matching import difference
 
 
 def find_teacher(path: str, dataset: CharacterDataset) -> Path:
@@ -21,22 +22,17 @@ def find_teacher(path: str, dataset: CharacterDataset) -> Path:
 
     Raises:
         MissingFileError: there is no recognizer there.
-        UserError: it is no network, or takes other images or tells other classes apart than the data set's.
+        UserError: it is not a network, or takes other images or tells other classes apart than the data set's.
     """
     is_exported = (Path(path) / CARD).exists()
     teacher = load_predictor(path, "keras" if is_exported else None)
     if teacher.path.suffix != ".keras":
-        raise UserError(f"The teacher {path} is no Keras model: choose a run with a network, or a .keras file.")
-    if teacher.image_size != dataset.image_size:
-        sizes = ["x".join(map(str, size)) for size in (teacher.image_size, dataset.image_size)]
+        raise UserError(f"The teacher {path} is not a Keras model: choose a run with a network, or a .keras file.")
+    differing = difference(teacher.labels, teacher.image_size, dataset.classes, dataset.image_size)
+    if differing:
         raise UserError(
-            f"The teacher {path} takes images of {sizes[0]} pixels, and those of {dataset.name} have {sizes[1]}: "
-            "choose one that was trained on them."
-        )
-    if teacher.labels != dataset.classes:
-        raise UserError(
-            f"The teacher {path} does not tell the {len(dataset.classes)} classes of {dataset.name} apart: choose one "
-            "that was trained on them."
+            f"The teacher {path} does not fit the data set {dataset.name} ({differing}): choose one that was trained "
+            "on it."
         )
     return teacher.path
 

@@ -1,6 +1,6 @@
 """Several trained runs as one recognizer: the weighted mean of their probabilities, in one Keras model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +13,12 @@ from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation.metrics import SMALLEST_PROBABILITY
-from kuzushiji_tf.exporting.model_card import describe_run
 from kuzushiji_tf.files import atomic_path, content_sha256, write_json
 from kuzushiji_tf.models.loading import PROBABILITIES, load_keras, with_probabilities
+from kuzushiji_tf.models.registry import ENSEMBLE
 from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
+from kuzushiji_tf.training.matching import difference
 from kuzushiji_tf.workdirs import WorkDirectory, reserved
-
-MODEL = "ensemble"
 
 
 def build_ensemble(members: Sequence[keras.Model], weights: Sequence[float]) -> keras.Model:
@@ -35,7 +34,7 @@ def build_ensemble(members: Sequence[keras.Model], weights: Sequence[float]) -> 
         probable = with_probabilities(member)
         named = keras.Model(probable.inputs[0], probable.outputs[0], name=f"member_{number}")
         parts.append(keras.layers.Rescaling(float(weight), name=f"weight_{number}")(named(image)))
-    return keras.Model(image, keras.layers.Add(name=PROBABILITIES)(parts), name=MODEL)
+    return keras.Model(image, keras.layers.Add(name=PROBABILITIES)(parts), name=ENSEMBLE)
 
 
 def fit_weights(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -64,7 +63,7 @@ def fit_weights(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-10, "maxiter": 1000},
     )
-    weights = np.clip(found.x, 0, 1)
+    weights: np.ndarray = np.clip(found.x, 0, 1)
     return weights / weights.sum()
 
 
@@ -75,7 +74,6 @@ def join_runs(
     weighting: Literal["equal", "validation"] = "equal",
     data_dir: Path | None = None,
     overwrite: bool = False,
-    report: Callable[[str], None] = lambda message: None,
 ) -> WorkDirectory:
     """Write a work directory whose model is the ensemble of finished runs; it is evaluated and exported as they are.
 
@@ -85,33 +83,40 @@ def join_runs(
         weighting: `equal`, or `validation`: of least negative log-likelihood on the images that every run held out.
         data_dir: as `datasets.registry.LoadOptions`; for `validation` alone.
         overwrite: replace an earlier run in `output`.
-        report: is told what happens, line by line.
 
     Raises:
-        MissingFileError: one of them is no run, or the data set's files are not there.
-        UserError: too few runs; one that is not finished, is no network or is an ensemble itself; runs of different
+        MissingFileError: one of them is not a run, or the data set's files are not there.
+        UserError: too few runs; one that is not finished, is not a network or is an ensemble itself; runs of different
             data sets, classes or image sizes; no image that all held out; or `output` is a run or something else.
     """
     runs = [WorkDirectory(path) for path in paths]
     _check_runs(runs, output, overwrite)
     predictors = [load_predictor(run.path) for run in runs]
     for run, predictor in zip(runs[1:], predictors[1:], strict=True):
-        _check_alike(runs[0], predictors[0], run, predictor)
+        differing = difference(predictors[0].labels, predictors[0].image_size, predictor.labels, predictor.image_size)
+        if differing:
+            raise UserError(
+                f"{runs[0].path} and {run.path} cannot be averaged ({differing}); choose runs of the same classes and "
+                "image size."
+            )
     members = [load_keras(predictor.path) for predictor in predictors]
     weights, images = np.full(len(runs), 1 / len(runs)), 0
     if weighting == "validation":
         dataset = held_out_by_all(runs, data_dir)
         images = len(dataset)
-        report(f"fitting the weights on {images:,} images that every run held out")
         weights = fit_weights(np.stack([predictor.predict(dataset.images) for predictor in predictors]), dataset.labels)
-    model = build_ensemble(members, weights)
-    first = runs[0].description
+    model = build_ensemble(members, weights.tolist())
     with reserved(output, runs[0].config, overwrite, resume=False) as workdir:
         entry = {"weights": weighting, "validation_images": images, "members": _describe(runs, predictors, weights)}
-        config = {**runs[0].config.to_dict(), "model": MODEL}
+        config = {**runs[0].config.to_dict(), "model": ENSEMBLE}
         write_json(
             workdir.config_file,
-            {"config": config, "versions": first["versions"], "data": first["data"], "ensemble": entry},
+            {
+                "config": config,
+                "versions": runs[0].description["versions"],
+                "data": runs[0].data,
+                "ensemble": entry,
+            },
         )
         predictors[0].labels.write(workdir.labels_file)
         with atomic_path(workdir.final) as temporary:
@@ -129,13 +134,13 @@ def holds_ensemble_of(
     """Return whether a work directory's ensemble is finished and has the weights of these runs as they are today.
 
     Raises:
-        UserError: it holds a run that is no ensemble.
+        UserError: it holds a run that is not an ensemble.
     """
     if not workdir.config_file.exists():
         return False
     description = workdir.description
     if "ensemble" not in description:
-        raise UserError(f"{workdir.path} holds a run that is no ensemble: move it away.")
+        raise UserError(f"{workdir.path} holds a run that is not an ensemble: move it away.")
     entry = description["ensemble"]
     joined = [member["sha256"] for member in entry["members"]]
     today = [content_sha256(run.final) for run in runs if run.final.exists()]
@@ -170,38 +175,25 @@ def held_out_by_all(runs: Sequence[WorkDirectory], data_dir: Path | None = None)
 
 def _check_runs(runs: Sequence[WorkDirectory], output: Path, overwrite: bool) -> None:
     """Refuse, before any model is loaded, what cannot become an ensemble."""
-    places = [run.path.resolve() for run in runs]
-    if len(runs) < 2 or len(set(places)) < len(runs):
-        raise UserError(f"An ensemble needs two or more different runs, not: {' '.join(map(str, places)) or 'none'}.")
+    paths = [run.path.resolve() for run in runs]
+    if len(runs) < 2 or len(set(paths)) < len(runs):
+        raise UserError(f"An ensemble needs two or more different runs, not: {' '.join(map(str, paths)) or 'none'}.")
     for run in runs:
         if "result" not in run.description:
-            raise UserError(f"{run.path} is not finished; go on with: python train.py --resume --workdir {run.path}")
-        if run.config.model == MODEL:
+            raise UserError(
+                f"{run.path} is not finished; resume it with: python train.py --resume --workdir {run.path}"
+            )
+        if run.config.model == ENSEMBLE:
             raise UserError(f"{run.path} is an ensemble itself; name its members instead.")
         if run.config.dataset != runs[0].config.dataset:
             raise UserError(
                 f"{runs[0].path} was trained on {runs[0].config.dataset} and {run.path} on {run.config.dataset}; "
                 "choose runs of one data set."
             )
-    if output.resolve() in places:
+    if output.resolve() in paths:
         raise UserError(f"{output} is one of the runs; choose another --output.")
     if not overwrite and WorkDirectory(output).config_file.exists():
         raise UserError(f"{output} already holds a run; choose another --output, or replace it with --overwrite.")
-
-
-def _check_alike(run: WorkDirectory, predictor: Predictor, other_run: WorkDirectory, other: Predictor) -> None:
-    """Refuse two members whose probabilities cannot be averaged."""
-    pair = f"{run.path} and {other_run.path}"
-    if predictor.labels != other.labels:
-        counts = len(predictor.labels), len(other.labels)
-        differing = next((i for i in range(min(counts)) if predictor.labels[i] != other.labels[i]), None)
-        difference = f"{counts[0]} and {counts[1]} classes"
-        if differing is not None:
-            difference = f"class {differing} is {predictor.labels[differing]} and {other.labels[differing]}"
-        raise UserError(f"{pair} do not tell the same classes apart ({difference}); choose runs of the same classes.")
-    if predictor.image_size != other.image_size:
-        sizes = ["x".join(map(str, size)) for size in (predictor.image_size, other.image_size)]
-        raise UserError(f"{pair} take images of {sizes[0]} and {sizes[1]} pixels; choose runs of one image size.")
 
 
 def _describe(
@@ -213,7 +205,7 @@ def _describe(
             "model": run.config.model,
             "weight": float(weight),
             "recipe": run.config.to_dict(),
-            "recipe_sha256": describe_run(run, "final")["recipe_sha256"],
+            "recipe_sha256": run.config.sha256,
             "sha256": content_sha256(predictor.path),
         }
         for run, predictor, weight in zip(runs, predictors, weights, strict=True)

@@ -29,12 +29,12 @@ class _MacroScore(keras.metrics.Metric):
         true, predicted = ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1)
         weights = ops.ones_like(true, self.dtype) if sample_weight is None else ops.cast(sample_weight, self.dtype)
         right = ops.where(ops.equal(true, predicted), weights, ops.zeros_like(weights))
-        for counts, values, places in (
+        for counts, values, classes in (
             (self.tested, weights, true),
             (self.predicted, weights, predicted),
             (self.right, right, true),
         ):
-            counts.assign(counts + ops.segment_sum(values, places, self.classes))
+            counts.assign(counts + ops.segment_sum(values, classes, self.classes))
 
     def get_config(self) -> dict[str, Any]:
         return {"classes": self.classes, "name": self.name, "dtype": self.dtype}

@@ -15,8 +15,8 @@ class MarginLoss(keras.losses.Loss):
     equation 4).
     """
 
-    def __init__(self, present: float = 0.9, absent: float = 0.1, absent_weight: float = 0.5, **knobs):
-        super().__init__(**({"name": "margin_loss"} | knobs))
+    def __init__(self, present: float = 0.9, absent: float = 0.1, absent_weight: float = 0.5, **settings):
+        super().__init__(**({"name": "margin_loss"} | settings))
         self.present, self.absent, self.absent_weight = present, absent, absent_weight
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:

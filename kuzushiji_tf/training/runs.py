@@ -2,14 +2,17 @@
 
 import shutil
 import time
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.batches.mixup import make_mixer
-from kuzushiji_tf.batches.pipeline import ordered_batches, training_batches
+from kuzushiji_tf.batches.pipeline import Changes, ordered_batches, training_batches
 from kuzushiji_tf.batches.sampling import EpochPlan, make_sampling
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
@@ -22,29 +25,22 @@ from kuzushiji_tf.models.neighbors import fit_neighbors, is_neighbors
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.runtime import versions_of
 from kuzushiji_tf.training.calibration import calibrate
-from kuzushiji_tf.training.callbacks import (
-    Checkpoint,
-    History,
-    Pictures,
-    Progress,
-    SaveBest,
-    SpeedMeter,
-    StopOnInterrupt,
-    StopOnNan,
-)
+from kuzushiji_tf.training.callbacks import Pictures, SaveBest
 from kuzushiji_tf.training.checkpoints import load_checkpoint, save_for_use
 from kuzushiji_tf.training.compiling import compiled_models, unmixed, with_targets
 from kuzushiji_tf.training.distillation import describe_teacher, find_teacher, load_teacher
 from kuzushiji_tf.training.distribution import device_name, make_strategy
-from kuzushiji_tf.workdirs import WorkDirectory, reserved
+from kuzushiji_tf.training.fitting import Sitting
+from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, reserved
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg")
 
 
-def train(
+def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     config: TrainingConfig,
-    path: Path,
-    data_dir: Path | None = None,
+    folder: str | Path | None = None,
+    *,
+    data_dir: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
     devices: list[str] | None = None,
@@ -52,192 +48,166 @@ def train(
     """Train a recognizer in a work directory.
 
     Args:
-        config: every knob.
-        path: the work directory; created if need be.
+        config: every setting.
+        folder: the work directory, created if need be; None: the next free one in `runs/`, or the last one there to
+            `resume`.
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
         overwrite: replace an earlier run there.
-        resume: go on with an interrupted run there; its config must be `config`.
+        resume: continue an interrupted run there; its config must be `config`.
         devices: as `distribution.make_strategy` takes them.
 
+    Returns:
+        The work directory, with the run's result in its `description`.
+
     Raises:
-        UserError: the directory holds another run or is in use, a knob is wrong, or the loss became NaN.
+        UserError: the directory holds another run or is in use, a setting is wrong, or the loss became NaN.
         MissingFileError: the data set's files are not there.
         KeyboardInterrupt: the user stopped the run; the last finished epoch is in `checkpoints/last.keras`.
     """
     require_model(config.model, config.architecture)
-    dataset = load_dataset(config.dataset, "train", options_of_run(config, data_dir))
+    if folder is None:
+        folder = find_last().path if resume else next_path(config)
+    options = options_of_run(config, Path(data_dir) if data_dir else None)
+    dataset = load_dataset(config.dataset, "train", options)
     teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
-    rows, held_out = validation_rows(dataset, config.validation_fraction, config.seed)
-    with reserved(path, config, overwrite, resume) as workdir:
+    with reserved(Path(folder), config, overwrite, resume) as workdir:
+        run = _Run(config, workdir, dataset, teacher)
         if resume:
-            _require_same_data(workdir, dataset)
-            _require_same_teacher(workdir, teacher)
+            run.require_unchanged()
         else:
-            _describe(workdir, config, dataset, len(rows), len(held_out), teacher)
-        if is_neighbors(config.model):
-            start = time.perf_counter()
-            figures = fit_neighbors(config, dataset, rows, workdir.neighbors)
-            minutes = (time.perf_counter() - start) / 60
-            workdir.finish({**figures, "minutes": minutes, "device": device_name()})
-        else:
-            _fit(config, workdir, dataset, rows, held_out, teacher, devices)
+            run.describe()
+        workdir.finish(run.keep_neighbors() if is_neighbors(config.model) else run.train_network(devices))
     return workdir
 
 
-def _describe(
-    workdir: WorkDirectory,
-    config: TrainingConfig,
-    dataset: CharacterDataset,
-    rows: int,
-    held: int,
-    teacher: Path | None,
-) -> None:
-    data = {
-        "name": dataset.name,
-        "content_hash": dataset.content_hash,
-        "images": len(dataset),
-        "training_images": rows,
-        "validation_images": held,
-        "image_size": list(dataset.image_size),
-        "licence": dataset.licence,
-        "credit": dataset.credit,
-    }
-    dataset.classes.write(workdir.labels_file)
-    description = {"config": config.to_dict(), "versions": versions_of(_VERSIONED), "data": data}
-    if teacher:
-        description["teacher"] = describe_teacher(teacher)
-    write_json(workdir.config_file, description)
+@dataclass(frozen=True)
+class _Run:
+    """A run under way: what it was told, where it writes, and what it learns from.
 
+    Attributes:
+        config: every setting.
+        workdir: its own until it ends.
+        dataset: the training split.
+        teacher: the file of the recognizer that it learns from too; None: from the labels alone.
+    """
 
-def _require_same_data(workdir: WorkDirectory, dataset: CharacterDataset) -> None:
-    if dataset.content_hash != workdir.description["data"].get("content_hash"):
-        raise UserError(
-            f"The data set {dataset.name!r} is no longer the one that the run in {workdir.path} was started with: "
-            "bring that back, or start a new run."
-        )
+    config: TrainingConfig
+    workdir: WorkDirectory
+    dataset: CharacterDataset
+    teacher: Path | None
 
+    @cached_property
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The data set's rows to train on, and those to validate on."""
+        return validation_rows(self.dataset, self.config.validation_fraction, self.config.seed)
 
-def _require_same_teacher(workdir: WorkDirectory, teacher: Path | None) -> None:
-    if teacher and describe_teacher(teacher) != workdir.description.get("teacher"):
-        raise UserError(
-            f"{teacher} is no longer the teacher that the run in {workdir.path} was started with: bring that back, or "
-            "start a new run."
-        )
-
-
-def _fit(
-    config: TrainingConfig,
-    workdir: WorkDirectory,
-    dataset: CharacterDataset,
-    rows: np.ndarray,
-    held_out: np.ndarray,
-    teacher: Path | None,
-    devices: list[str] | None,
-) -> None:
-    sampling = make_sampling(config, dataset.labels, rows)
-    plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images)
-    strategy = make_strategy(devices)
-    finished, restored = 0, None
-    with strategy.scope():
-        recognizer, model = compiled_models(
-            config,
-            dataset.image_size,
-            len(dataset.classes),
-            plan.steps_per_epoch,
-            load_teacher(teacher) if teacher else None,
-        )
-        if workdir.checkpoint.exists():
-            finished, restored = load_checkpoint(workdir.checkpoint, model)
-    steps = plan.steps_per_epoch
-    mix = make_mixer(config, count_mixable(recognizer), plan.step_size, strategy.num_replicas_in_sync)
-    batches = training_batches(
-        dataset,
-        sampling,
-        plan,
-        config.augmentation,
-        start_step=finished * steps,
-        plain_from=(config.epochs - config.plain_epochs) * steps if config.plain_epochs else None,
-        mix=mix,
-    )
-    validation = ordered_batches(dataset, held_out, config.batch_size) if len(held_out) else None
-    watchers = _watchers(config, workdir, recognizer)
-    history = History(workdir.history_file, finished)
-    # An early stop that was restored has been decided already.
-    has_stopped = any(state.get("stopped_epoch") for state in restored or [])
-    with StopOnInterrupt() as interrupts:
-        model.fit(
-            with_targets(batches, config),
-            epochs=finished if has_stopped else config.epochs,
-            initial_epoch=finished,
-            steps_per_epoch=plan.steps_per_epoch,
-            validation_data=unmixed(validation, config, recognizer),
-            verbose=0,
-            shuffle=False,
-            callbacks=[
-                interrupts,
-                StopOnNan(),
-                SpeedMeter(plan.steps_per_epoch * plan.step_size),
-                *watchers,
-                history,
-                Checkpoint(workdir.checkpoint, watchers, restored),
-                keras.callbacks.TensorBoard(workdir.tensorboard, write_graph=False),
-                Pictures(workdir.tensorboard, recognizer, batches, validation, dataset.classes),
-                Progress(config.epochs, plan.steps_per_epoch),
-            ],
-        )
-    _finish(workdir, config, dataset, rows, held_out, recognizer, model.optimizer, history)
-
-
-def _finish(
-    workdir: WorkDirectory,
-    config: TrainingConfig,
-    dataset: CharacterDataset,
-    rows: np.ndarray,
-    held_out: np.ndarray,
-    recognizer: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    history: History,
-) -> None:
-    """Keep the trained recognizer, calibrate it on the images that were held out, and mark the run as finished."""
-    # After early stopping the last epoch is, by intent, not the one to keep.
-    if config.early_stopping_patience:
-        with atomic_path(workdir.final) as temporary:
-            shutil.copyfile(workdir.best, temporary)
-    else:
-        population = None
-        if config.population_images:
-            # In random order, so that each batch is like the whole, of data sorted by class too.
-            order = np.random.default_rng(config.seed).permutation(rows)
-            population = dataset.images[order[: config.population_images]]
-        save_for_use(recognizer, optimizer, workdir.final, population)
-    calibration = {}
-    if len(held_out):
-        probabilities = load_predictor(workdir.path).predict(dataset.images[held_out])
-        calibration = {"calibration": calibrate(probabilities, dataset.labels[held_out])}
-    workdir.finish(
-        {
-            "parameters": recognizer.count_params(),
-            # Of the training steps, in all sittings of a resumed run.
-            "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
-            "device": device_name(),
-            "last_epoch": {name: float(value) for name, value in history.rows[-1].items()},
-            **calibration,
+    def describe(self) -> None:
+        """Write labels.txt and config.json."""
+        dataset, (training, validation) = self.dataset, self.rows
+        data = {
+            "name": dataset.name,
+            "content_hash": dataset.content_hash,
+            "images": len(dataset),
+            "training_images": len(training),
+            "validation_images": len(validation),
+            "image_size": list(dataset.image_size),
+            "ink": dataset.ink,
+            "normalization": dataset.normalization,
+            "licence": dataset.licence,
+            "credit": dataset.credit,
         }
-    )
+        dataset.classes.write(self.workdir.labels_file)
+        description = {"config": self.config.to_dict(), "versions": versions_of(_VERSIONED), "data": data}
+        if self.teacher:
+            description["teacher"] = describe_teacher(self.teacher)
+        write_json(self.workdir.config_file, description)
+
+    def require_unchanged(self) -> None:
+        """Refuse to resume on other data, or with another teacher, than the run was started with."""
+        description, path = self.workdir.description, self.workdir.path
+        if self.dataset.content_hash != description["data"].get("content_hash"):
+            raise UserError(
+                f"The data set {self.dataset.name!r} has changed since the run in {path} was started: restore it as it "
+                "was, or start a new run."
+            )
+        if self.teacher and describe_teacher(self.teacher) != description.get("teacher"):
+            raise UserError(
+                f"The teacher {self.teacher} has changed since the run in {path} was started: restore it as it was, or "
+                "start a new run."
+            )
+
+    def keep_neighbors(self) -> dict[str, Any]:
+        """Write a nearest-neighbor model and return its result."""
+        start = time.perf_counter()
+        figures = fit_neighbors(self.config, self.dataset, self.rows[0], self.workdir.neighbors)
+        return {**figures, "minutes": (time.perf_counter() - start) / 60, "device": device_name()}
+
+    def train_network(self, devices: list[str] | None) -> dict[str, Any]:
+        """Train from where the run is, keep the recognizer, and return the result."""
+        config, workdir, dataset, (rows, rows_to_validate) = self.config, self.workdir, self.dataset, self.rows
+        sampling = make_sampling(config, dataset.labels, rows)
+        plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images)
+        steps, strategy = plan.steps_per_epoch, make_strategy(devices)
+        with strategy.scope():
+            teacher = load_teacher(self.teacher) if self.teacher else None
+            recognizer, model = compiled_models(config, dataset.image_size, len(dataset.classes), steps, teacher)
+            finished, restored = load_checkpoint(workdir.checkpoint, model)
+        changes = Changes(
+            config.augmentation,
+            plain_from=(config.epochs - config.plain_epochs) * steps if config.plain_epochs else None,
+            mix=make_mixer(config, count_mixable(recognizer), plan.step_size, strategy.num_replicas_in_sync),
+        )
+        batches = training_batches(dataset, sampling, plan, changes, start_step=finished * steps)
+        validation = None
+        if len(rows_to_validate):
+            validation = ordered_batches(dataset, rows_to_validate, config.batch_size)
+        sitting = Sitting(
+            workdir,
+            plan,
+            config.epochs,
+            finished,
+            restored,
+            stateful=_stateful_callbacks(config, workdir, recognizer),
+            others=[Pictures(workdir.tensorboard, recognizer, batches, validation, dataset.classes)],
+        )
+        figures = sitting.fit(model, with_targets(batches, config), unmixed(validation, config, recognizer))
+        self._save(recognizer, model.optimizer)
+        return {"parameters": recognizer.count_params(), **figures, **self._calibration()}
+
+    def _save(self, recognizer: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        """Write the weights to use from now on: of the last epoch, or of the best after early stopping."""
+        if self.config.early_stopping_patience:  # whose last epoch is, by intent, not the one to keep
+            with atomic_path(self.workdir.final) as temporary:
+                shutil.copyfile(self.workdir.best, temporary)
+            return
+        population = None
+        if self.config.population_images:
+            # In random order, so that each batch is like the whole, of data sorted by class too.
+            order = np.random.default_rng(self.config.seed).permutation(self.rows[0])
+            population = self.dataset.images[order[: self.config.population_images]]
+        save_for_use(recognizer, optimizer, self.workdir.final, population)
+
+    def _calibration(self) -> dict[str, Any]:
+        """Return what the validation images say about confidence, if there are any."""
+        rows = self.rows[1]
+        if not len(rows):
+            return {}
+        probabilities = load_predictor(self.workdir.path).predict(self.dataset.images[rows])
+        return {"calibration": calibrate(probabilities, self.dataset.labels[rows])}
 
 
-def _watchers(
+def _stateful_callbacks(
     config: TrainingConfig, workdir: WorkDirectory, recognizer: keras.Model
 ) -> list[keras.callbacks.Callback]:
     """Return the callbacks that follow the validation figures and have a state of their own."""
-    watchers = []
+    callbacks: list[keras.callbacks.Callback] = []
     if config.validation_fraction:
-        watchers.append(SaveBest(workdir.best, recognizer))
+        callbacks.append(SaveBest(workdir.best, recognizer))
     if config.ema_decay:
-        watchers.append(keras.callbacks.SwapEMAWeights())
+        callbacks.append(keras.callbacks.SwapEMAWeights())
     if config.schedule == "plateau":
         plateau = {"patience": config.plateau_patience, "factor": config.plateau_factor}
-        watchers.append(keras.callbacks.ReduceLROnPlateau(monitor="val_loss", **plateau))
+        callbacks.append(keras.callbacks.ReduceLROnPlateau(monitor="val_loss", **plateau))
     if config.early_stopping_patience:
-        watchers.append(keras.callbacks.EarlyStopping(monitor="val_loss", patience=config.early_stopping_patience))
-    return watchers
+        callbacks.append(keras.callbacks.EarlyStopping(monitor="val_loss", patience=config.early_stopping_patience))
+    return callbacks

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import keras
+from typing import Any
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.runtime import versions_of
-from kuzushiji_tf.training.callbacks import Checkpoint, History, Progress, SpeedMeter, StopOnInterrupt, StopOnNan
 from kuzushiji_tf.training.checkpoints import load_checkpoint
-from kuzushiji_tf.training.distribution import device_name
+from kuzushiji_tf.training.fitting import Sitting
 from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
 from kuzushiji_tf.transfer.data import ChainData, load_chain_data
 from kuzushiji_tf.transfer.setups import Setup, set_up
@@ -134,43 +132,23 @@ def _train_stage(name: str, config: TransferConfig, chain: ChainFolder, data: Ch
             "predecessors": {other: chain.stage(other).digest() for other in PREDECESSORS[name]},
         }
         write_json(folder.description_file, description)
-    history = _fit(setup, folder)
-    saved = setup.save()
-    folder.finish(
-        {
-            "parameters": setup.model.count_params(),
-            # Of the training steps, in all sittings of a resumed run.
-            "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
-            "device": device_name(),
-            "last_epoch": {column: float(value) for column, value in history.rows[-1].items()},
-            **saved,
-        }
-    )
+    figures = _fit(setup, folder)
+    folder.finish({"parameters": setup.model.count_params(), **figures, **setup.save()})
 
 
-def _fit(setup: Setup, folder: StageFolder) -> History:
-    finished, restored = load_checkpoint(folder.checkpoint, setup.model) if folder.is_resumable else (0, None)
-    steps = setup.plan.steps_per_epoch
-    history = History(folder.history_file, finished, setup.figures)
+def _fit(setup: Setup, folder: StageFolder) -> dict[str, Any]:
+    finished, restored = load_checkpoint(folder.checkpoint, setup.model)
     table = folder.name.split("-")[0]
-    with StopOnInterrupt() as interrupts:
-        setup.model.fit(
-            setup.batches(finished * steps),
-            epochs=setup.epochs,
-            initial_epoch=finished,
-            steps_per_epoch=steps,
-            validation_data=setup.validation,
-            verbose=0,
-            shuffle=False,
-            callbacks=[
-                interrupts,
-                StopOnNan(f"lower {table}.learning_rate in the recipe"),
-                SpeedMeter(steps * setup.plan.step_size),
-                history,
-                Checkpoint(folder.checkpoint, [], restored),
-                keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
-                *setup.callbacks,
-                Progress(setup.epochs, steps, setup.figures, folder.name),
-            ],
-        )
-    return history
+    sitting = Sitting(
+        folder,
+        setup.plan,
+        setup.epochs,
+        finished,
+        restored,
+        others=setup.callbacks,
+        figures=setup.figures,
+        shown=setup.figures,
+        title=folder.name,
+        advice=f"lower {table}.learning_rate in the recipe",
+    )
+    return sitting.fit(setup.model, setup.batches(finished * setup.plan.steps_per_epoch), setup.validation)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kuzushiji_tf.batches import balancing
 from kuzushiji_tf.batches.balancing import balanced_maker, copy_changes
-from kuzushiji_tf.batches.pipeline import training_batches
+from kuzushiji_tf.batches.pipeline import Changes, training_batches
 from kuzushiji_tf.batches.sampling import BalancedPlan, EpochPlan, position_uniforms
 from kuzushiji_tf.config import ImageAugmentation
 from tests.making import random_dataset
@@ -136,13 +136,13 @@ def test_training_shows_the_virtual_sets_own_images_in_every_pass(small):
     images, labels, _ = made(balanced_maker(dataset, plan, TURNED), np.arange(270))
     label_of = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
     epoch = EpochPlan(len(plan), 27, seed=0, epoch_images=60)
-    batches = list(training_batches(dataset, plan, epoch, TURNED).take(20))
+    batches = list(training_batches(dataset, plan, epoch, Changes(TURNED)).take(20))
     for turn in (batches[:10], batches[10:]):
         shown = np.concatenate([batch[..., 0] for batch, _ in turn])
         targets = np.argmax(np.concatenate([target for _, target in turn]), axis=1)
         assert [label_of[image.astype(np.uint8).tobytes()] for image in shown] == targets.tolist()
         assert len({image.tobytes() for image in shown}) == 270
-    later = training_batches(dataset, plan, epoch, TURNED, start_step=4).take(3)
+    later = training_batches(dataset, plan, epoch, Changes(TURNED), start_step=4).take(3)
     for (batch, _), (expected, _) in zip(later, batches[4:7], strict=True):
         np.testing.assert_array_equal(batch, expected)
 

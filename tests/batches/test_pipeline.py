@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kuzushiji_tf.batches.pipeline import ordered_batches, training_batches
+from kuzushiji_tf.batches.pipeline import Changes, ordered_batches, training_batches
 from kuzushiji_tf.batches.sampling import ClassSampling, EpochPlan
 from kuzushiji_tf.config import ImageAugmentation
 from tests.making import random_dataset
 
-EVERYTHING = ImageAugmentation(
+AUGMENTATION = ImageAugmentation(
     rotation_range=20,
     width_shift_range=0.1,
     height_shift_range=2,
@@ -20,10 +20,17 @@ EVERYTHING = ImageAugmentation(
     cutout=4,
     noise=0.05,
 )
+EVERYTHING = Changes(AUGMENTATION)
 
 
 def taken(batches, count):
     return [(images.numpy(), targets.numpy()) for images, targets in batches.take(count)]
+
+
+def on_threads(batches, count):
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = count
+    return batches.with_options(options)
 
 
 def assert_same(some, others):
@@ -32,13 +39,10 @@ def assert_same(some, others):
         np.testing.assert_array_equal(targets, other_targets)
 
 
-@pytest.mark.parametrize("augmentation", [ImageAugmentation(), EVERYTHING], ids=["plain", "everything"])
-def test_batches_do_not_depend_on_the_number_of_threads(augmentation):
-    dataset, plan = random_dataset(100), EpochPlan(100, 16, seed=5)
-    one, many = (
-        taken(training_batches(dataset, np.arange(100), plan, augmentation, parallel_calls=calls), 13)
-        for calls in (1, 4)
-    )
+@pytest.mark.parametrize("changes", [Changes(), EVERYTHING], ids=["plain", "everything"])
+def test_batches_do_not_depend_on_the_number_of_threads(changes):
+    batches = training_batches(random_dataset(100), np.arange(100), EpochPlan(100, 16, seed=5), changes)
+    one, many = (taken(on_threads(batches, count), 13) for count in (1, 4))
     assert_same(one, many)
 
 
@@ -70,10 +74,10 @@ def test_shorter_epochs_show_the_same_batches():
 def test_an_epoch_shows_each_row_at_most_once_and_each_epoch_augments_anew():
     dataset = random_dataset(64)
     plan = EpochPlan(64, 16, seed=5)
-    plain = taken(training_batches(dataset, np.arange(64), plan, ImageAugmentation()), 4)
+    plain = taken(training_batches(dataset, np.arange(64), plan, Changes()), 4)
     seen = np.concatenate([images for images, _ in plain])[..., 0].astype(np.uint8)
     assert {image.tobytes() for image in seen} == {image.tobytes() for image in dataset.images}
-    turned = taken(training_batches(dataset, np.arange(64), plan, ImageAugmentation(rotation_range=90)), 8)
+    turned = taken(training_batches(dataset, np.arange(64), plan, Changes(ImageAugmentation(rotation_range=90))), 8)
     assert len({image.tobytes() for images, _ in turned for image in images}) == 128
 
 
@@ -81,7 +85,7 @@ def test_only_the_given_rows_are_used_with_their_own_labels():
     dataset = random_dataset(60)
     rows = np.arange(10, 40)
     label_of = {dataset.images[row].tobytes(): dataset.labels[row] for row in rows}
-    for images, targets in taken(training_batches(dataset, rows, EpochPlan(30, 10, seed=0), ImageAugmentation()), 6):
+    for images, targets in taken(training_batches(dataset, rows, EpochPlan(30, 10, seed=0), Changes()), 6):
         for image, target in zip(images[..., 0].astype(np.uint8), targets, strict=True):
             assert label_of[image.tobytes()] == np.argmax(target)
             assert target.sum() == 1
@@ -106,5 +110,7 @@ def test_ordered_batches_give_every_row_once_unchanged():
 def test_the_last_steps_show_the_images_as_they_are():
     dataset, plan, rows = random_dataset(100), EpochPlan(100, 16, seed=5), np.arange(100)
     changed = taken(training_batches(dataset, rows, plan, EVERYTHING), 8)
-    plain = taken(training_batches(dataset, rows, plan, ImageAugmentation()), 8)
-    assert_same(taken(training_batches(dataset, rows, plan, EVERYTHING, plain_from=5), 8), changed[:5] + plain[5:])
+    plain = taken(training_batches(dataset, rows, plan, Changes()), 8)
+    assert_same(
+        taken(training_batches(dataset, rows, plan, Changes(AUGMENTATION, plain_from=5)), 8), changed[:5] + plain[5:]
+    )

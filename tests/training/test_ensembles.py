@@ -159,11 +159,11 @@ def test_runs_that_held_nothing_out_in_common_cannot_be_weighed(models, asked, t
         _finished(tmp_path / name, model, validation_fraction=fraction)
         for name, model, fraction in zip("ab", models, (0.2, 0.0), strict=True)
     ]
-    with pytest.raises(UserError, match=r"No image was held out by all the runs up to .*b: train them with the same"):
+    with pytest.raises(UserError, match=r"No image .*b: "):
         join_runs([run.path for run in runs], tmp_path / "both", weighting="validation")
     changed = {**runs[1].description, "data": {**runs[1].description["data"], "content_hash": "other"}}
     write_json(runs[1].config_file, changed)
-    with pytest.raises(UserError, match=r"b was trained on other images of kmnist"):
+    with pytest.raises(UserError, match=r"b was trained on other images"):
         held_out_by_all(runs)
     assert not (tmp_path / "both").exists()
 
@@ -186,7 +186,7 @@ def test_an_ensemble_is_evaluated_and_exported_as_any_run(paths, asked, tmp_path
 def test_an_earlier_run_is_replaced_only_when_asked_for(paths, tmp_path):
     both = join_runs(paths, tmp_path / "both")
     before = both.description
-    with pytest.raises(UserError, match="already holds a run; choose another --output, or replace it"):
+    with pytest.raises(UserError, match="already holds a run"):
         join_runs(paths[::-1], both.path)
     assert both.description == before
     join_runs(paths[::-1], both.path, overwrite=True)
@@ -214,7 +214,7 @@ def test_an_ensemble_of_other_weights_than_its_runs_have_today_is_told(models, p
     write_json(both.config_file, finished)
     tiny_model(10, seed=6).save(paths[1] / "final.keras")
     assert not holds_ensemble_of(both, runs, "equal")
-    with pytest.raises(UserError, match="a run that is no ensemble"):
+    with pytest.raises(UserError, match="not an ensemble"):
         holds_ensemble_of(runs[0], runs, "equal")
 
 
@@ -232,16 +232,16 @@ def test_what_cannot_be_joined_is_told_apart(models, paths, tmp_path):
     arrays = {"images": TRAIN.images, "labels": TRAIN.labels, "classes": 10, "neighbors": 1, "weighting": "uniform"}
     np.savez(neighbors / "final.npz", **arrays)
     for others, message in (
-        ([], "needs two or more different runs"),
-        ([paths[0]], "needs two or more different runs"),
-        ([tmp_path / "absent"], "is no work directory"),
+        ([], "two or more different runs"),
+        ([paths[0]], "two or more different runs"),
+        ([tmp_path / "absent"], "absent"),
         ([unfinished], "unfinished is not finished"),
         ([nested], "is an ensemble itself"),
-        ([run("k49", dataset=replace(TRAIN, name="k49"))], "was trained on kmnist and .* on k49"),
+        ([run("k49", dataset=replace(TRAIN, name="k49"))], "kmnist and .* k49"),
         ([run("swapped", dataset=swapped)], r"\(class 1 is き and す\)"),
         ([run("fewer", tiny_model(9), fewer)], r"\(10 and 9 classes\)"),
-        ([run("larger", tiny_model(10, size=16))], "take images of 12x12 and 16x16 pixels"),
-        ([neighbors], "is a nearest-neighbor model: it keeps all its training images"),
+        ([run("larger", tiny_model(10, size=16))], "12x12 and 16x16 pixels"),
+        ([neighbors], "nearest-neighbor"),
     ):
         with pytest.raises((UserError, MissingFileError), match=message):
             join_runs([paths[0], *others], tmp_path / "both")

@@ -13,6 +13,7 @@ from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.datasets.core import content_keys
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
+from kuzushiji_tf.training import fitting
 from kuzushiji_tf.transfer import setups, stages
 from kuzushiji_tf.transfer.batches import (
     DrawingLatents,
@@ -105,7 +106,7 @@ class StopAfter(keras.callbacks.Callback):
 
 def interrupt(monkeypatch, chain, name, epochs=2, **options):
     with monkeypatch.context() as patched:
-        patched.setattr(stages, "Progress", lambda *_: StopAfter(epochs))
+        patched.setattr(fitting, "Progress", lambda *_: StopAfter(epochs))
         with pytest.raises(KeyboardInterrupt):
             train_stages(QUICK, chain.path, StageOptions((name,), **options))
 

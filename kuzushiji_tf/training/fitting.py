@@ -1,0 +1,93 @@
+"""One sitting of a training: Keras's `fit` with the callbacks of every training, from where the last sitting ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kuzushiji_tf.batches.sampling import EpochPlan
+from kuzushiji_tf.training.callbacks import (
+    FIGURES,
+    Checkpoint,
+    History,
+    Progress,
+    SpeedMeter,
+    StopOnInterrupt,
+    StopOnNan,
+)
+from kuzushiji_tf.training.distribution import device_name
+from kuzushiji_tf.workdirs import TrainingFolder
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What one call of `fit` needs to know besides the compiled model and its batches.
+
+    Attributes:
+        folder: takes the history, the checkpoints and TensorBoard's files.
+        plan: the order of what is trained on.
+        epochs: of the whole training.
+        finished: epochs that earlier sittings have behind them.
+        restored: the state of each stateful callback then; None in the first sitting.
+        stateful: callbacks whose state belongs to the training.
+        others: further callbacks.
+        figures: names of the loss and the metrics.
+        shown: those of them that the progress line shows.
+        title: begins that line.
+        advice: what to change where the loss becomes NaN.
+    """
+
+    folder: TrainingFolder
+    plan: EpochPlan
+    epochs: int
+    finished: int = 0
+    restored: list[dict[str, Any]] | None = None
+    stateful: Sequence[keras.callbacks.Callback] = ()
+    others: Sequence[keras.callbacks.Callback] = ()
+    figures: Sequence[str] = FIGURES
+    shown: Sequence[str] = ("loss", "accuracy")
+    title: str = "epoch"
+    advice: str = "lower --learning-rate, or use --precision float32"
+
+    def fit(self, model: keras.Model, batches: tf.data.Dataset, validation: tf.data.Dataset | None) -> dict[str, Any]:
+        """Train a compiled model on endless batches, which begin where the last sitting ended.
+
+        Returns:
+            For the result: `minutes` of training steps, in all sittings; `device`; and the figures of `last_epoch`.
+
+        Raises:
+            UserError: the loss became NaN.
+            KeyboardInterrupt: Ctrl-C; the last finished epoch is in the folder's checkpoint.
+        """
+        steps = self.plan.steps_per_epoch
+        history = History(self.folder.history_file, self.finished, self.figures)
+        # An early stop that was restored has been decided already.
+        has_stopped = any(state.get("stopped_epoch") for state in self.restored or [])
+        with StopOnInterrupt() as interrupts:
+            model.fit(
+                batches,
+                epochs=self.finished if has_stopped else self.epochs,
+                initial_epoch=self.finished,
+                steps_per_epoch=steps,
+                validation_data=validation,
+                verbose=0,
+                shuffle=False,
+                callbacks=[
+                    interrupts,
+                    StopOnNan(self.advice),
+                    SpeedMeter(steps * self.plan.step_size),
+                    *self.stateful,
+                    history,
+                    Checkpoint(self.folder.checkpoint, self.stateful, self.restored),
+                    keras.callbacks.TensorBoard(self.folder.tensorboard, write_graph=False),
+                    *self.others,
+                    Progress(self.epochs, steps, self.shown, self.title),
+                ],
+            )
+        return {
+            "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
+            "device": device_name(),
+            "last_epoch": {name: float(value) for name, value in history.rows[-1].items()},
+        }

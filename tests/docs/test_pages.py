@@ -103,7 +103,7 @@ def test_the_page_of_the_interface_has_every_public_name_with_its_arguments():
     names = re.findall(r"^### `(\w+)", text, re.MULTILINE)
     assert sorted(names) == sorted(kuzushiji_tf.__all__)
     for name, arguments in re.findall(r"^### `(\w+)\((.*)\)`$", text, re.MULTILINE):
-        shown = re.findall(r"(?:^|, )(\w+)(?==|,|$)", re.sub(r"=\([^)]*\)", "=0", arguments))
+        shown = re.findall(r"(?:^|, )\*{0,2}(\w+)(?==|,|$)", re.sub(r"=\([^)]*\)", "=0", arguments))
         assert shown == list(inspect.signature(getattr(kuzushiji_tf, name)).parameters), name
 
 

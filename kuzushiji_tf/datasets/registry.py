@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kuzushiji_tf.config import SMALLEST_SIZE
-from kuzushiji_tf.datasets.core import CharacterDataset, Ink
+from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.entries import ENTRIES, DatasetEntry, resolve
 from kuzushiji_tf.errors import UserError, unknown_name
 from kuzushiji_tf.runtime import extra_needed, load_plugin, plugins_of
@@ -156,16 +156,6 @@ def is_path(name: str) -> bool:
     if "/" in name or name.endswith(NPZ):
         return True
     return name not in ENTRIES and Path(name).is_dir() and name not in dataset_entries()
-
-
-def ink_of(name: str) -> Ink:
-    """Return where a data set's images come from; `scanned` for a path and a mixture."""
-    synthetic = ("kana", "katakana", "hiragana+katakana", "touch-kana", "touch-joyo")
-    kinds = {
-        "synthetic" if part in synthetic else "pen" if part == "tomoe" else "scanned"
-        for part in ((name,) if name in ENTRIES else name.split("+"))
-    }
-    return kinds.pop() if len(kinds) == 1 else "scanned"
 
 
 def splits_of(name: str) -> tuple[str, ...]:

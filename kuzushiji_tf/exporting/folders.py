@@ -12,7 +12,7 @@ import numpy as np
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
-from kuzushiji_tf.datasets.registry import LoadOptions, ink_of
+from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.evaluation.scoring import match_classes
 from kuzushiji_tf.exporting import conversion
@@ -64,7 +64,7 @@ def export_run(
     few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))
     report(f"loading {config.dataset}")
     test_sets = {"test": _limited(load_dataset(config.dataset, "test", options), test_limit)}
-    if ink_of(config.dataset) == "synthetic":
+    if test_sets["test"].is_synthetic:
         test_sets |= _real_pen(predictor.labels, predictor.image_size, data_dir)
     return export_model(
         load_keras(predictor.path),

@@ -9,7 +9,6 @@ from typing import Any
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset
-from kuzushiji_tf.datasets.registry import ink_of
 from kuzushiji_tf.files import content_sha256
 from kuzushiji_tf.recognition.cards import LABELS
 from kuzushiji_tf.runtime import versions_of
@@ -41,7 +40,7 @@ class EvaluationSet:
     @property
     def is_synthetic(self) -> bool:
         """Whether a program drew the images."""
-        return ink_of(self.dataset.name) == "synthetic"
+        return self.dataset.ink == "synthetic"
 
     def describe(self) -> dict[str, Any]:
         """Return the card's entry."""

@@ -35,7 +35,8 @@ def loaded(monkeypatch) -> list:
             raise MissingFileError("There is no tomoe.jsonl.gz.")
         labels = np.array([0, 1, 2, 3], np.int32)
         images = np.broadcast_to(np.array([0, 1, 1, 0], np.uint8)[:, None, None], (4, 8, 8))
-        return CharacterDataset(name, split, images, labels, Labels(tuple("あいうえ")), "CC0", "nobody")
+        ink = "synthetic" if name == "kana" else "scanned"
+        return CharacterDataset(name, split, images, labels, Labels(tuple("あいうえ")), "CC0", "nobody", ink=ink)
 
     monkeypatch.setattr(command, "load_predictor", load_predictor)
     monkeypatch.setattr(command, "load_dataset", load_dataset)
@@ -109,10 +110,16 @@ def test_another_file_split_and_folder_can_be_asked_for(loaded, workdir, tmp_pat
     assert not (workdir / "evaluation").exists()
 
 
+@pytest.mark.parametrize(("dataset", "split"), [("mine/hands.npz", "all"), ("mine/hands", "test"), ("k49", "test")])
+def test_all_of_an_npz_file_is_evaluated_and_of_others_the_test_split(loaded, workdir, dataset, split):
+    main(["evaluate", str(workdir), "--dataset", dataset, "--output", str(workdir / "out")])
+    assert loaded[0][:2] == (dataset, split)
+
+
 @pytest.mark.parametrize(("flags", "size"), [([], 8), (["--image-size", "20"], 20)])
 def test_strokes_are_drawn_at_the_models_size_unless_another_is_asked_for(loaded, workdir, flags, size):
     main(["evaluate", str(workdir), "--dataset", "katakana", *flags])
-    assert loaded[0][2].image_size == size
+    assert (loaded[0][2].image_size or loaded[0][2].stroke_size) == size
 
 
 def test_an_exported_folder_is_evaluated_on_what_it_was_trained_on_and_not_littered(loaded, tmp_path, capsys):

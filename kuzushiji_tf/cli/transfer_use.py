@@ -10,15 +10,15 @@ import tyro
 
 from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.recognition.pretrained import PRETRAINED
 from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain
 
 if TYPE_CHECKING:
     from kuzushiji_tf.recognition.predictors import Predictor
     from kuzushiji_tf.transfer.scores import Scoring
 
-_SHIPPED = Path(__file__).parents[2] / "saved_models"
 SHIPPED_CHAIN, SHIPPED_RECOGNIZER, SHIPPED_CLASSIFIER = (
-    _SHIPPED / name for name in ("transfer", "touch-joyo", "kkanji")
+    PRETRAINED / name for name in ("transfer", "touch-joyo", "kkanji")
 )
 _SHOWN = 5  # candidates printed for each picture
 _SIDED = {

@@ -1,6 +1,6 @@
 """Bytes on disk -> `CharacterDataset`. NumPy only: TensorFlow is never imported on this floor."""
 
 from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.registry import load_dataset
+from kuzushiji_tf.datasets.registry import LoadOptions, dataset_names, load_dataset, register_dataset
 
-__all__ = ["CharacterDataset", "load_dataset"]
+__all__ = ["CharacterDataset", "LoadOptions", "dataset_names", "load_dataset", "register_dataset"]

@@ -10,7 +10,7 @@ from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.config import Architecture, load_recipe
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.drawn.kana import draw_characters
-from kuzushiji_tf.evaluation.scoring import evaluate
+from kuzushiji_tf.evaluation.scoring import score
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.training import runs as training
 from tests.etl_records import levels_of, record, write_folder
@@ -47,10 +47,10 @@ def test_a_recipe_trains_and_is_evaluated_on_other_writers(name, folder, tmp_pat
     recipe = load_recipe(RECIPES / f"{name}.toml")
     small = Architecture(width=0.1, depth=0.5)
     quick = replace(recipe, epochs=1, plain_epochs=0, batch_size=6, warmup_epochs=0.0, architecture=small)
-    workdir = training.train(quick, tmp_path / "run", folder)
+    workdir = training.train(quick, tmp_path / "run", data_dir=folder)
     assert "".join(workdir.labels) == EXPECTED[name]
     train, test = (load_dataset(recipe.dataset, split, options_of_run(recipe, folder)) for split in ("train", "test"))
     assert len(train) + len(test) == 3 * WRITERS and train.image_size == (64, 64)
     assert len(test) == 6 and not np.intersect1d(train.groups, test.groups).size
-    scores = evaluate(load_predictor(workdir.path), test)
+    scores = score(load_predictor(workdir.path), test)
     assert (scores["count"], scores["classes"], scores["left_out"]) == (6, 3, 0)

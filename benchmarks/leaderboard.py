@@ -133,7 +133,7 @@ def measured(workdir: WorkDirectory, data_dir: Path | None) -> Measured:
     """Return the figures of a finished run; evaluate and export it where that has not been done.
 
     Raises:
-        UserError: the run is not finished, or as `evaluation.evaluate`.
+        UserError: the run is not finished, or as `evaluating.evaluate`.
     """
     description, config = workdir.description, workdir.config
     if "result" not in description:
@@ -166,10 +166,8 @@ def _model(workdir: WorkDirectory) -> str:
 
 def _scores(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, Any]:
     """Return what the run's evaluation on its test split says."""
-    from kuzushiji_tf.batches.loading import options_of_run
-    from kuzushiji_tf.datasets.registry import load_dataset
-    from kuzushiji_tf.evaluation.scoring import METRICS, evaluate
-    from kuzushiji_tf.recognition.predictors import load_predictor
+    from kuzushiji_tf.evaluation.evaluating import evaluate
+    from kuzushiji_tf.evaluation.scoring import METRICS
 
     folder = workdir.evaluation / f"{Path(workdir.config.dataset).resolve().name}-test"
     file = folder / METRICS
@@ -178,9 +176,7 @@ def _scores(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, Any]:
         if Path(scores["model"]).name != workdir.best.name:
             return scores
     print(f"evaluating {workdir.path}", flush=True)
-    history = workdir.history_file if workdir.history_file.exists() else None
-    test = load_dataset(workdir.config.dataset, "test", options_of_run(workdir.config, data_dir))
-    return evaluate(load_predictor(workdir.path), test, folder, history)
+    return evaluate(workdir.path, split="test", output=folder, data_dir=data_dir)
 
 
 def _figures_of_graph(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, float]:

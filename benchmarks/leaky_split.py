@@ -30,7 +30,7 @@ from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.subsets import select_classes
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.evaluation.scoring import evaluate
+from kuzushiji_tf.evaluation.scoring import score
 from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
 from kuzushiji_tf.training import runs as training
 
@@ -108,12 +108,12 @@ def main(flags: Flags) -> None:
         tested, kept = np.split(order, [round(len(order) * TESTED)])
         print(f"leaky: {len(originals):,} originals, multiplied to {len(copies):,}, then split", flush=True)
         leaky = trained(copies.select(kept), flags, place / "leaky")
-        reported, honest = evaluate(leaky, copies.select(tested)), evaluate(leaky, unseen)
+        reported, honest = score(leaky, copies.select(tested)), score(leaky, unseen)
         as_many = multiplied(originals, round(flags.per_class * (1 - TESTED)), flags.seed, place / "training")
         print(
             f"leak-free: {len(originals):,} originals beside {len(unseen):,} for testing, then multiplied", flush=True
         )
-        leak_free = evaluate(trained(as_many, flags, place / "leak-free"), unseen)
+        leak_free = score(trained(as_many, flags, place / "leak-free"), unseen)
     rows = {"leaky": ("", reported), "leaky model on unseen originals": ("_on_unseen", honest)}
     rows["leak-free"] = ("", leak_free)
     print(f"\n{'protocol':36}{'accuracy':>10}{'balanced':>10}{'images':>10}")

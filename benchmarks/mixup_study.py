@@ -24,7 +24,7 @@ from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.config import Architecture, TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.evaluation.scoring import evaluate
+from kuzushiji_tf.evaluation.scoring import score
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.training.runs import train
 from kuzushiji_tf.workdirs import WorkDirectory
@@ -59,8 +59,8 @@ def accuracy(config: TrainingConfig, path: Path, test: CharacterDataset, data_di
         raise UserError(f"{path} holds a run with other settings: choose another folder with --runs.")
     if not workdir.config_file.exists() or "result" not in workdir.description:
         resume = workdir.checkpoint.exists()
-        train(config, path, data_dir, overwrite=not resume and workdir.config_file.exists(), resume=resume)
-    return evaluate(load_predictor(path), test)["accuracy"]
+        train(config, path, data_dir=data_dir, overwrite=not resume and workdir.config_file.exists(), resume=resume)
+    return score(load_predictor(path), test)["accuracy"]
 
 
 def main(flags: Flags) -> None:

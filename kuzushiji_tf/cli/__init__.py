@@ -71,7 +71,7 @@ def run_command(name: str, arguments: list[str] | None = None) -> int:
             flags = _parse(name, command, arguments)
             data_dir = getattr(flags, "data_dir", None)
             if data_dir and not data_dir.is_dir():
-                raise MissingFileError(f"--data-dir {data_dir} is no folder.")
+                raise MissingFileError(f"--data-dir {data_dir} is not a folder.")
             command.run(flags)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -97,5 +97,6 @@ def _parse(name: str, command: ModuleType, arguments: list[str]) -> Any:
         description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
         args=arguments,
         default=command.default_flags(arguments) if hasattr(command, "default_flags") else None,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        # Nobody reads `{None}|PATH`; a flag that is left out is None.
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
     )

@@ -6,18 +6,20 @@ from pathlib import Path
 
 from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.config import TrainingConfig, load_recipe
+from kuzushiji_tf.datasets.registry import parts_of
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path
+from kuzushiji_tf.models import require_model
+from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, require_usable
 
 
 @dataclass(frozen=True)
 class TrainFlags:
-    """Where the run goes and what it starts from; then every knob of the run itself."""
+    """Where the run goes and what it starts from; then every setting of the run itself."""
 
-    recipe: Path | None = None  # a TOML file with the knobs; flags given beside it win
-    workdir: Path | None = None  # of the run; default: runs/<dataset>-<model>-<number>
+    recipe: Path | None = None  # a TOML file with the settings; flags given beside it win
+    workdir: Path | None = None  # the folder of the run; default: runs/<dataset>-<model>-<number>
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
-    resume: bool = False  # go on with an interrupted run (of --workdir, or the last one)
+    resume: bool = False  # continue an interrupted run (that of --workdir, or the last one)
     overwrite: bool = False  # replace the run that --workdir holds
     config: TrainingConfig = field(default_factory=TrainingConfig)
 
@@ -33,7 +35,7 @@ def default_flags(arguments: list[str]) -> TrainFlags:
     except argparse.ArgumentError:
         return TrainFlags()
     if early.recipe and early.resume:
-        raise UserError("--resume goes on with the knobs the run was started with: leave --recipe out.")
+        raise UserError("--resume continues with the settings that the run was started with: leave --recipe out.")
     if early.resume:
         workdir = WorkDirectory(early.workdir) if early.workdir else find_last()
         return TrainFlags(workdir=workdir.path, config=workdir.config)
@@ -44,23 +46,28 @@ def run(flags: TrainFlags) -> None:
     """Train, and say what to do next.
 
     Raises:
-        UserError, MissingFileError: as `training.train` does.
-        KeyboardInterrupt: with a sentence that says how to go on.
+        UserError, MissingFileError: as `runs.train` does; what can be known before is said before anything is begun.
+        KeyboardInterrupt: with a sentence that says how to continue.
     """
     if flags.overwrite and (flags.resume or not flags.workdir):
-        raise UserError("--overwrite goes with --workdir, and not with --resume: it replaces the run that is there.")
-    path = flags.workdir or next_path(flags.config)
-    print(f"training {flags.config.model} on {flags.config.dataset} in {path}", flush=True)
+        raise UserError("--overwrite replaces the run that --workdir names: give both, and no --resume.")
+    config, path = flags.config, flags.workdir or next_path(flags.config)
+    require_model(config.model, config.architecture)
+    parts_of(config.dataset)  # refuses a name that nothing has
+    require_usable(path, config, flags.overwrite, flags.resume)
+    print(f"training {config.model} on {config.dataset} in {path}", flush=True)
     start_tensorflow()
     from kuzushiji_tf.training.runs import train
 
     try:
-        workdir = train(flags.config, path, flags.data_dir, flags.overwrite, flags.resume)
+        workdir = train(config, path, data_dir=flags.data_dir, overwrite=flags.overwrite, resume=flags.resume)
     except KeyboardInterrupt:
         workdir = WorkDirectory(path)
         if not workdir.checkpoint.exists() or "result" in workdir.description:
             raise
-        message = f"Stopped. The last finished epoch is in {workdir.checkpoint}; go on with: python train.py --resume"
+        message = (
+            f"Stopped. The last finished epoch is in {workdir.checkpoint}; continue with: python train.py --resume"
+        )
         raise KeyboardInterrupt(f"{message} --workdir {path}") from None
     result = workdir.description["result"]
     steps = [f"python evaluate.py {path}    (scores and pictures)"]

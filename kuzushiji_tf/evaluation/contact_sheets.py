@@ -7,13 +7,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.summaries import class_counts
-from kuzushiji_tf.evaluation.figures import FONTS, Sheet, new_figure, shown
+from kuzushiji_tf.evaluation.figures import BLUE, FONTS, GRAY, ORANGE, Sheet, new_figure, shown
 
 CLASSES_SHOWN = 96
 EXAMPLES = 6  # of each class
 MOST_CLASSES_NAMED = 80  # below a bar each
 NAMED = 10  # of the largest, and of the smallest classes, where there are more
-BLUE, ORANGE, GRAY = "#2a6f97", "#d1603d", "#8a8a8a"
 
 
 def imbalance_plot(dataset: CharacterDataset) -> Figure:
@@ -62,10 +61,10 @@ def contact_sheet(dataset: CharacterDataset) -> Figure:
     tile_width = tile * width / height
     cell = label + EXAMPLES * (tile_width + gap) + 28
     sheet = Sheet(round(max(columns * cell, 740)) + 16, 64 + -(-max(len(chosen), 1) // columns) * (tile + 10) + 8)
-    sheet.text(16, 20, f"{dataset.name}, {dataset.split} split", 16, "left")
+    sheet.text(16, 20, f"{dataset.name}, {dataset.split} split", 16, ha="left")
     of = f"{len(chosen):,} of {len(order):,} classes, evenly from" if len(chosen) < len(order) else "classes from"
     remark = f"{of} the most frequent to the rarest, row by row; under each code point the number of images"
-    sheet.text(16, 44, remark, 10, "left", GRAY)
+    sheet.text(16, 44, remark, 10, ha="left", color=GRAY)
     by_class = np.split(np.argsort(dataset.labels, kind="stable"), np.cumsum(counts)[:-1])
     for number, index in enumerate(chosen):
         x = 16 + number % columns * cell
@@ -75,8 +74,8 @@ def contact_sheet(dataset: CharacterDataset) -> Figure:
             name = name.replace(" ", "\n").replace("U+", "U+\n", 1)
         sheet.text(x + 22, y + tile / 2, name, (26, 15, 9)[min(len(name), 3) - 1])
         code_point = dataset.classes.code_point(index).replace(" ", "\n")
-        sheet.text(x + label - 8, y + tile / 2 - 9, code_point, 8, "right", GRAY)
-        sheet.text(x + label - 8, y + tile / 2 + 9, f"{counts[index]:,}", 10, "right")
+        sheet.text(x + label - 8, y + tile / 2 - 9, code_point, 8, ha="right", color=GRAY)
+        sheet.text(x + label - 8, y + tile / 2 + 9, f"{counts[index]:,}", 10, ha="right")
         sheet.image(_strip(dataset.images, by_class[index], gap * height / tile), x + label, y, tile)
     return sheet.figure
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.ft2font import FT2Font
 from kuzushiji_tf.characters.labels import to_code_point
 
 DPI = 100
+BLUE, ORANGE, GRAY = "#2a6f97", "#d1603d", "#8a8a8a"  # of all that is drawn
 # Latin text comes from the first; what it lacks, all Japanese, from the second.
 FONTS = ("DejaVu Sans", "IPAexGothic")
 
@@ -64,9 +66,18 @@ class Sheet:
         self._axes.imshow(color, extent=(x, x + width, y + height, y))
         self._fix_limits()
 
-    def text(self, x: float, y: float, text: str, size: float = 10, align: str = "center", color: str = "black"):
-        """Place text whose vertical middle is at y; `size` in points."""
-        self._axes.text(x, y, text, size=size, ha=align, va="center", color=color, fontfamily=FONTS)
+    def text(self, x: float, y: float, text: str, size: float = 10, **style: str) -> None:
+        """Place text whose vertical middle is at y.
+
+        Args:
+            x: its horizontal middle, unless `ha` says otherwise.
+            y: of its middle.
+            text: of one line or several.
+            size: in points.
+            style: matplotlib's `ha` and `color`.
+        """
+        given: dict[str, Any] = {"ha": "center", "color": "black", **style}
+        self._axes.text(x, y, text, size=size, va="center", fontfamily=FONTS, **given)
 
     def _fix_limits(self) -> None:
         self._axes.set(xlim=(0, self._width), ylim=(self._height, 0), aspect="auto")

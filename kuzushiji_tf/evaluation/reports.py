@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.evaluation.figures import FONTS, Sheet, new_figure, shown, to_array
+from kuzushiji_tf.evaluation.figures import BLUE, FONTS, GRAY, ORANGE, Sheet, new_figure, shown, to_array
 from kuzushiji_tf.evaluation.metrics import CALIBRATION_BINS, Predictions, Reliability, most_confused
 
 MOST_CLASSES_DRAWN = 80  # of a confusion matrix: characters on the axes can no longer be read beyond
@@ -21,7 +22,6 @@ CLASSES_SELECTED = 40  # drawn where there are more
 MOST_CLASSES_COUNTED = 15  # whose cells have room for a number
 FEW_PAIRS, MANY_PAIRS = 12, 50  # of confused classes, where a matrix shows all classes and where it does not
 _LEVELS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)  # of accuracy, marked on a logarithmic axis
-BLUE, ORANGE, GRAY = "#2a6f97", "#d1603d", "#8a8a8a"
 
 
 def learning_curves(history: Path) -> Figure:
@@ -31,7 +31,7 @@ def learning_curves(history: Path) -> Figure:
 
     Raises:
         MissingFileError: no such file.
-        UserError: the file has no epochs, or a value that is no number.
+        UserError: the file has no epochs, or a value that is not a number.
     """
     columns = _read_history(history)
     panels = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning rate"}
@@ -84,7 +84,7 @@ def confusion_figure(matrix: np.ndarray, classes: Labels) -> Figure:
             dark = share[row, column] > 0.7 if row == column else norm(share[row, column]) > 0.6
             color = "white" if dark else "black"
             axes.text(column, row, f"{part[row, column]:,}", ha="center", va="center", size=9, color=color)
-    bar = {"format": PercentFormatter(1.0), "pad": 0.02, "aspect": side / 20}
+    bar: dict[str, Any] = {"format": PercentFormatter(1.0), "pad": 0.02, "aspect": side / 20}
     figure.colorbar(wrong, ax=axes, label="mistakes, share of the true class", **bar)
     return figure
 
@@ -109,22 +109,30 @@ def confused_pairs(images: np.ndarray, predictions: Predictions, classes: Labels
     width = left + (shown_images + 2) * (tile + gap) + 40 + gap
     sheet = Sheet(width, 70 + max(len(found), 1) * (tile + gap + 4))
     mistakes = int((~predictions.correct).sum())
-    sheet.text(gap, 20, f"Most confused pairs ({mistakes:,} mistakes in {len(predictions):,} images)", 13, "left")
+    sheet.text(gap, 20, f"Most confused pairs ({mistakes:,} mistakes in {len(predictions):,} images)", 13, ha="left")
     if not found:
-        sheet.text(gap, 70, "No image was confused with another class.", 12, "left")
+        sheet.text(gap, 70, "No image was confused with another class.", 12, ha="left")
         return sheet.figure
     support = np.bincount(predictions.labels, minlength=predictions.classes)
     examples = left + tile / 2
     sheet.text(examples, 50, "true class", 9, color=GRAY)
     sheet.text(examples + tile + gap, 50, "taken for", 9, color=GRAY)
-    sheet.text(left + 2 * (tile + gap) + 40, 50, "the confused images, the surest mistake first", 9, "left", GRAY)
+    sheet.text(
+        left + 2 * (tile + gap) + 40, 50, "the confused images, the surest mistake first", 9, ha="left", color=GRAY
+    )
     for number, (true, predicted, count) in enumerate(found):
         y = 64 + number * (tile + gap + 4)
         names = [shown(classes[index]) for index in (true, predicted)]
-        sheet.text(gap, y + 24, " → ".join(names), 18 if max(map(len, names)) == 1 else 10, "left")
-        sheet.text(gap, y + 56, f"{count:,} of {support[true]:,} ({count / support[true]:.1%})", 9, "left", GRAY)
+        sheet.text(gap, y + 24, " → ".join(names), 18 if max(map(len, names)) == 1 else 10, ha="left")
+        sheet.text(
+            gap, y + 56, f"{count:,} of {support[true]:,} ({count / support[true]:.1%})", 9, ha="left", color=GRAY
+        )
         for column, index in enumerate((true, predicted)):
-            _place_example(sheet, images, predictions, classes, index, left + column * (tile + gap), y, tile)
+            x, example = left + column * (tile + gap), _surest_example(images, predictions, index)
+            if example is None:
+                sheet.text(x + tile / 2, y + tile / 2, names[column], 30 if len(names[column]) == 1 else 10)
+            else:
+                sheet.image(example, x, y, tile)
         confused = np.flatnonzero((predictions.labels == true) & (predictions.predicted == predicted))
         confused = confused[np.argsort(-predictions.confidence[confused], kind="stable")]
         for column, row in enumerate(confused[:shown_images]):
@@ -143,9 +151,9 @@ def worst_mistakes(images: np.ndarray, predictions: Predictions, classes: Labels
     rows = max(-(-len(worst) // columns), 1)
     sheet = Sheet(gap + columns * (tile + gap), 70 + rows * (tile + caption + gap))
     heading = f"The {len(worst)} surest of {len(wrong):,} mistakes in {len(predictions):,} images"
-    sheet.text(gap, 20, heading if len(wrong) else f"No mistake in {len(predictions):,} images", 13, "left")
+    sheet.text(gap, 20, heading if len(wrong) else f"No mistake in {len(predictions):,} images", 13, ha="left")
     if len(wrong):
-        sheet.text(gap, 45, "true class → recognized as, and the probability given to that", 9, "left", GRAY)
+        sheet.text(gap, 45, "true class → recognized as, and the probability given to that", 9, ha="left", color=GRAY)
     for number, row in enumerate(worst):
         x = gap + number % columns * (tile + gap)
         y = 62 + number // columns * (tile + caption + gap)
@@ -243,11 +251,11 @@ def _read_history(path: Path) -> dict[str, list[float]]:
         columns = {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
         columns["epoch"]
     except (IndexError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path} is no history of a run: it must hold numbers, one row an epoch.") from None
+        raise UserError(f"{path} is not the history of a run: it must hold numbers, one row an epoch.") from None
     return columns
 
 
-def _plain(axes: Axes, **settings) -> None:
+def _plain(axes: Axes, **settings: Any) -> None:
     axes.set(**settings)
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
@@ -260,18 +268,14 @@ def _classes_to_draw(matrix: np.ndarray) -> tuple[np.ndarray, str]:
     title = f"Confusion matrix: {right.sum():,} of {rows.sum():,} right"
     if len(involved) <= MOST_CLASSES_DRAWN:
         return involved, title
-    chosen = []
+    chosen: list[int] = []
     for true, predicted, _ in most_confused(matrix, CLASSES_SELECTED**2):
         chosen += [index for index in (true, predicted) if index not in chosen]
-    chosen = chosen[:CLASSES_SELECTED] or involved[:CLASSES_SELECTED]
-    return np.sort(chosen), f"{title}\n{len(chosen)} of {len(involved):,} classes, those confused most"
+    drawn = np.sort(chosen[:CLASSES_SELECTED] or involved[:CLASSES_SELECTED])
+    return drawn, f"{title}\n{len(drawn)} of {len(involved):,} classes, those confused most"
 
 
-def _place_example(sheet, images, predictions, classes, index, x, y, tile) -> None:
-    """Place the image of a class that was recognized most surely; where none was, print the character."""
+def _surest_example(images: np.ndarray, predictions: Predictions, index: int) -> np.ndarray | None:
+    """Return the image of a class that was recognized most surely; None where none was."""
     right = np.flatnonzero(predictions.correct & (predictions.labels == index))
-    if len(right):
-        sheet.image(images[right[np.argmax(predictions.confidence[right])]], x, y, tile)
-        return
-    name = shown(classes[index])
-    sheet.text(x + tile / 2, y + tile / 2, name, 30 if len(name) == 1 else 10)
+    return images[right[np.argmax(predictions.confidence[right])]] if len(right) else None

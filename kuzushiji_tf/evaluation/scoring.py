@@ -34,7 +34,7 @@ CURVES = "learning_curves.png"
 PICTURES = ("confusion_matrix.png", "confused_pairs.png", "worst_mistakes.png", "reliability.png")
 
 
-def evaluate(
+def score(
     predictor: Predictor, dataset: CharacterDataset, output: Path | None = None, history: Path | None = None
 ) -> dict[str, Any]:
     """Score a recognizer on a data set; classes are matched by character, images of other characters are left out.
@@ -48,12 +48,12 @@ def evaluate(
 
     Returns:
         What `metrics.json` holds: the keys of `metrics.overall_scores` and of `ScriptScores.result`; `model`,
-        `dataset`, `split`, `dataset_hash`; `classes` (of the model) and `classes_tested`; `left_out` (images) and
-        `left_out_characters`; `worst_classes`.
+        `dataset`, `split`, `ink`, `dataset_hash`; `classes` (of the model) and `classes_tested`; `left_out` (images)
+        and `left_out_characters`; `worst_classes`.
 
     Raises:
         UserError: no test image, or none of a character that the recognizer knows; images that cannot be resized
-            without distortion; `output` holds something else than an evaluation.
+            without distortion; `output` holds something other than an evaluation.
         MissingFileError: there is no such history.
     """
     if output is not None:
@@ -69,6 +69,7 @@ def evaluate(
         "model": str(predictor.path),
         "dataset": dataset.name,
         "split": dataset.split,
+        "ink": dataset.ink,
         "dataset_hash": dataset.content_hash,
         **overall_scores(predictions),
         **by_script.result(),
@@ -108,10 +109,10 @@ def match_classes(dataset: CharacterDataset, labels: Labels) -> tuple[CharacterD
     if not len(rows):
         raise UserError(
             f"The model knows none of the characters in the {dataset.split} split of {dataset.name}; "
-            f"choose a data set with some of its {len(labels)} classes ({' '.join(labels[:5])} …)."
+            f"choose a data set with some of its {len(labels)} classes ({' '.join(labels.characters[:5])} …)."
         )
     counts = np.bincount(dataset.labels[matched < 0], minlength=len(dataset.classes))
-    left_out = Counter({dataset.classes[index]: int(counts[index]) for index in np.flatnonzero(counts)})
+    left_out = Counter({dataset.classes[int(index)]: int(counts[index]) for index in np.flatnonzero(counts)})
     return replace(dataset.select(rows), labels=matched[rows], classes=labels), rows, left_out
 
 
@@ -162,8 +163,8 @@ def _check_replaceable(output: Path) -> None:
     )
     if foreign:
         raise UserError(
-            f"{output} holds something else than an evaluation ({foreign[0]}), which would be lost; "
-            "choose another folder with --output, or move that away."
+            f"{output} holds something other than an evaluation ({foreign[0]}), which would be lost: "
+            "choose another --output, or move that away."
         )
 
 

@@ -27,7 +27,7 @@ class ScriptScores:
         self._character_of = np.full(len(predictor.labels), -1)
         self._character_of[~repertoire.unknown] = repertoire.target
         self._scripts = {script: repertoire.members(script) for script in SCRIPTS}
-        self._places: dict[str, list[np.ndarray]] = {script: [] for script in SCRIPTS}
+        self._ranks: dict[str, list[np.ndarray]] = {script: [] for script in SCRIPTS}
 
     def add(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
         """Take probabilities float32 `[n, classes]` and the true classes int32 `[n]` into account."""
@@ -40,36 +40,36 @@ class ScriptScores:
         for script, members in self._scripts.items():
             rows = np.flatnonzero(np.isin(truth, members))
             if len(rows):
-                everything = _places(known[rows], truth[rows], repertoire.groups)
+                everything = _ranks(known[rows], truth[rows], repertoire.groups)
                 own = np.searchsorted(members, truth[rows])
-                alone, _ = _places(known[rows][:, members], own, repertoire.groups[members])
-                self._places[script].append(np.stack([*everything, alone], axis=1))
+                alone, _ = _ranks(known[rows][:, members], own, repertoire.groups[members])
+                self._ranks[script].append(np.stack([*everything, alone], axis=1))
 
     def result(self) -> dict[str, Any]:
-        """Return, for kana and for kanji, if the recognizer has several scripts and such were tested:
+        """Return scores apart for kana and for kanji, if the recognizer has several scripts and such were tested.
 
-        `<kind>_count`; `_accuracy` and `_top5_accuracy` among all characters; `_alike_accuracy`, which counts a
+        Keys: `<kind>_count`; `_accuracy` and `_top5_accuracy` among all characters; `_alike_accuracy`, which counts a
         look-alike of another script as right; `_alone_accuracy` and `_alone_top5_accuracy`, among the characters of
         the script that was written (hiragana, katakana or kanji).
         """
-        result = {}
+        result: dict[str, Any] = {}
         for kind, scripts in KINDS.items():
-            lots = [lot for script in scripts for lot in self._places[script]]
+            lots = [lot for script in scripts for lot in self._ranks[script]]
             if not lots:
                 continue
-            place, group_place, alone = np.concatenate(lots).T
+            rank, group_rank, alone = np.concatenate(lots).T
             result |= {
-                f"{kind}_count": len(place),
-                f"{kind}_accuracy": float(np.mean(place == 0)),
-                f"{kind}_top5_accuracy": float(np.mean(place < TOP_K)),
-                f"{kind}_alike_accuracy": float(np.mean(group_place == 0)),
+                f"{kind}_count": len(rank),
+                f"{kind}_accuracy": float(np.mean(rank == 0)),
+                f"{kind}_top5_accuracy": float(np.mean(rank < TOP_K)),
+                f"{kind}_alike_accuracy": float(np.mean(group_rank == 0)),
                 f"{kind}_alone_accuracy": float(np.mean(alone == 0)),
                 f"{kind}_alone_top5_accuracy": float(np.mean(alone < TOP_K)),
             }
         return result
 
 
-def _places(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ranks(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how many candidates stand before the true one, and how many before the first of its look-alikes.
 
     Args:

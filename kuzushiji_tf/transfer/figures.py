@@ -99,7 +99,7 @@ def transfer_figure(
     sheet.text(middle, _EDGE + _HEADINGS / 2 - 6, f"drawn stroke by stroke,\ntemperature {temperature:g}", 9)
     top = _EDGE + _HEADINGS
     for side, examples in sides.items():
-        sheet.text(_EDGE, top + _REMARK / 2 - 2, REMARKS[side], 10, "left", _GRAY)
+        sheet.text(_EDGE, top + _REMARK / 2 - 2, REMARKS[side], 10, ha="left", color=_GRAY)
         top += _REMARK
         pictures = _pictures(chain, examples, samples, temperature, seed)
         for old, new, row in zip(examples.old, examples.new, pictures, strict=True):

@@ -151,9 +151,9 @@ def test_image_grid_shows_every_image_unchanged(images, titles):
 
 
 def test_image_grid_needs_images_and_a_title_for_each(images):
-    with pytest.raises(ValueError, match="needs images"):
+    with pytest.raises(ValueError, match="0 images"):
         reports.image_grid(images[:0])
-    with pytest.raises(ValueError, match="as many titles"):
+    with pytest.raises(ValueError, match="titles"):
         reports.image_grid(images[:3], ["あ"])
 
 
@@ -182,10 +182,10 @@ def test_learning_curves_take_histories_with_and_without_validation(tmp_path, hi
 @pytest.mark.parametrize("history", ["", "epoch,loss\n", "epoch,loss\n1,high\n", "loss\n1\n"])
 def test_a_damaged_history_is_refused_in_one_sentence(tmp_path, history):
     (tmp_path / "history.csv").write_text(history)
-    with pytest.raises(UserError, match="no history of a run"):
+    with pytest.raises(UserError, match=r"\.csv is not"):
         reports.learning_curves(tmp_path / "history.csv")
 
 
 def test_a_missing_history_is_named(tmp_path):
-    with pytest.raises(MissingFileError, match="no history"):
+    with pytest.raises(MissingFileError, match=r"\.csv"):
         reports.learning_curves(tmp_path / "history.csv")

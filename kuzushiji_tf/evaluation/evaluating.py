@@ -1,0 +1,114 @@
+"""A recognizer and a data set, however each is named -> scores: what the command `evaluate` does, as a function."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kuzushiji_tf.batches.loading import options_of_run
+from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.config import TrainingConfig, config_from_dict
+from kuzushiji_tf.datasets import CharacterDataset, load_dataset
+from kuzushiji_tf.datasets.registry import LoadOptions, default_split
+from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.evaluation.scoring import score
+from kuzushiji_tf.recognition.cards import CARD, read_card
+from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
+from kuzushiji_tf.recognition.recognizer import Recognizer
+from kuzushiji_tf.workdirs import WorkDirectory
+
+REAL_PEN = "tomoe"  # what people drew with a pen, beside figures of images that a program drew
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known of a recognizer's making.
+
+    Attributes:
+        workdir: the run that its file lies in; None: in none.
+        config: what it was trained with; None: nobody knows.
+    """
+
+    workdir: WorkDirectory | None = None
+    config: TrainingConfig | None = None
+
+    @property
+    def history(self) -> Path | None:
+        """The run's `history.csv`, if it has one."""
+        return self.workdir.history_file if self.workdir and self.workdir.history_file.exists() else None
+
+    def output(self, dataset: str, split: str) -> Path | None:
+        """Return the folder of its evaluation on a data set; None for a recognizer outside a run."""
+        return self.workdir.evaluation / f"{dataset}-{split}" if self.workdir else None
+
+
+def origin_of(path: Path) -> Origin:
+    """Return what the run or the exported folder says that a path is, or lies in.
+
+    Raises:
+        UserError: its config.json or its card is damaged.
+    """
+    for folder in (path, path.parent):
+        if (folder / CARD).exists():
+            recipe = read_card(folder).get("recipe")
+            return Origin(config=config_from_dict(recipe, f"{folder / CARD}: recipe") if recipe else None)
+        workdir = WorkDirectory(folder)
+        if workdir.config_file.exists():
+            return Origin(workdir, workdir.config)
+    return Origin()
+
+
+def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its own
+    model: str | Path | Recognizer | Predictor,
+    dataset: str | CharacterDataset | None = None,
+    *,
+    split: str | None = None,
+    output: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    image_size: int | None = None,
+) -> dict[str, Any]:
+    """Score a recognizer on a data set; classes are matched by character, images of other characters are left out.
+
+    Args:
+        model: a recognizer, or the path of one, as `load_predictor` takes it.
+        dataset: a data set or its name, as `load_dataset` takes it; None: the one that the recognizer was trained on.
+        split: of a named data set; None: `test`, and all of an `.npz` file.
+        output: folder of tables and pictures; an earlier evaluation in it is replaced. None: in the work directory of
+            the run that the recognizer is from; for any other none are written.
+        data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
+        image_size: pixels at which the data set is loaded or drawn before it gets the model's size.
+
+    Returns:
+        As `scoring.score`.
+
+    Raises:
+        UserError, MissingFileError: as `load_predictor`, `load_dataset` and `scoring.score`; or nobody says what the
+            recognizer was trained on.
+    """
+    if isinstance(model, Recognizer):
+        predictor = model.predictor
+    else:
+        predictor = model if isinstance(model, Predictor) else load_predictor(model)
+    origin = origin_of(predictor.path)
+    if not isinstance(dataset, CharacterDataset):
+        name = dataset or (origin.config.dataset if origin.config else None)
+        if name is None:
+            raise UserError(f"{predictor.path} does not say what it was trained on; name the data set.")
+        options = LoadOptions(data_dir=Path(data_dir) if data_dir else None)
+        if origin.config and origin.config.dataset == name:
+            options = options_of_run(origin.config, options.data_dir)
+        # Strokes are drawn at the model's size; other images keep their own until they are resized.
+        options = replace(options, image_size=image_size, stroke_size=predictor.image_size[0])
+        dataset = load_dataset(name, split or default_split(name), options)
+    folder = Path(output) if output else origin.output(dataset.name, dataset.split)
+    return score(predictor, dataset, folder, origin.history)
+
+
+def load_real_pen(labels: Labels, image_size: int, data_dir: Path | None = None) -> tuple[CharacterDataset | None, str]:
+    """Return what people drew with a pen, or None and why it does not help with these classes."""
+    try:
+        dataset = load_dataset(REAL_PEN, "test", LoadOptions(data_dir, stroke_size=image_size))
+    except MissingFileError:
+        return None, f"not found: name the folder that holds {REAL_PEN}/ with --data-dir or KUZUSHIJI_DATA"
+    if not any(character in labels for character in dataset.classes):
+        return None, "which has none of the model's characters"
+    return dataset, ""

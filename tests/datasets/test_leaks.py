@@ -19,7 +19,7 @@ LARGE = ("touch-joyo", "kmnist+kkanji")
 def load_splits(name, options):
     """Return the splits by name, or skip where the files are not at hand."""
     if not all(locate(part, options.data_dir) for part in (name.split("+") if name not in SPLIT_SETS else [name])):
-        pytest.skip(f"the files of {name} are not at hand")
+        pytest.skip(f"the files of {name} are missing")
     splits = dataset_entries()[name].splits if name in SPLIT_SETS else ("train", "test")
     return {split: load_dataset(name, split, options) for split in splits}
 

@@ -53,7 +53,7 @@ class Flags:
 
 
 def trained(training: Training, runs: Path, data_dir: Path | None) -> WorkDirectory:
-    """Return the finished run of a recipe and a seed; train it, or go on with it, where need be.
+    """Return the finished run of a recipe and a seed; train or resume it where need be.
 
     Training is a process of its own, so that each run begins with all of the machine's memory.
 
@@ -107,7 +107,7 @@ def joined(
     """Return the work directory of an ensemble; join its members where that was not done or they have changed since.
 
     Raises:
-        UserError: a member is not finished, the folder holds a run that is no ensemble, or as `ensemble.join_runs`.
+        UserError: a member is not finished, the folder holds a run that is not an ensemble, or as `ensembles.join_runs`.
     """
     from kuzushiji_tf.training.ensembles import holds_ensemble_of, join_runs
 
@@ -137,7 +137,7 @@ def measured(workdir: WorkDirectory, data_dir: Path | None) -> Measured:
     """
     description, config = workdir.description, workdir.config
     if "result" not in description:
-        raise UserError(f"The run in {workdir.path} is not finished; go on with: python train.py --resume")
+        raise UserError(f"The run in {workdir.path} is not finished; resume it with: python train.py --resume")
     scores = _scores(workdir, data_dir)
     figures = {name: scores[name] for name in ("accuracy", "top5_accuracy", "balanced_accuracy")}
     figures |= {
@@ -181,7 +181,7 @@ def _scores(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, Any]:
 
 def _figures_of_graph(workdir: WorkDirectory, data_dir: Path | None) -> dict[str, float]:
     """Return the operations of a run's network and the figures of its exported files."""
-    from kuzushiji_tf.exporting.folders import export_run
+    from kuzushiji_tf.exporting.folders import export
     from kuzushiji_tf.models.complexity import multiply_accumulates
     from kuzushiji_tf.models.loading import load_keras
     from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, read_card
@@ -190,7 +190,7 @@ def _figures_of_graph(workdir: WorkDirectory, data_dir: Path | None) -> dict[str
     card = read_card(workdir.export) if (workdir.export / CARD).exists() else None
     if not card or card["training"]["weights"] != "final" or "left_out" in card["test"]:
         try:
-            card = export_run(workdir, workdir.export, data_dir=data_dir, report=print)
+            card = export(workdir, data_dir=data_dir, report=print)
         except UserError as error:  # a file beyond its bound: the row says so by having no such figure
             print(f"{workdir.path} could not be exported: {error}")
             return figures
@@ -257,5 +257,5 @@ if __name__ == "__main__":
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("Stopped; the same command goes on.", file=sys.stderr)
+        print("Stopped; run the same command to continue.", file=sys.stderr)
         sys.exit(130)

@@ -49,7 +49,7 @@ class Flags:
 
 
 def accuracy(config: TrainingConfig, path: Path, test: CharacterDataset, data_dir: Path | None) -> float:
-    """Return a run's accuracy at its last epoch; train it, or go on with it, where need be.
+    """Return a run's accuracy at its last epoch; train or resume it where need be.
 
     Raises:
         UserError: the folder holds a run with other settings.

@@ -1,4 +1,4 @@
-"""How well a touch recognizer tells that something is no character, when it may refuse one real character in twenty.
+"""How well a touch recognizer tells what is not a character, when it may refuse one real character in twenty.
 
     python benchmarks/rejection.py --model saved_models/touch-kana
 

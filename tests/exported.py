@@ -17,19 +17,21 @@ def learned() -> tuple:
 @pytest.fixture(scope="session")
 def exported(learned, tmp_path_factory) -> Path:
     """The exported folder of the model of `learned`; tests must not change it."""
-    from kuzushiji_tf.exporting.folders import export_model
-    from kuzushiji_tf.exporting.model_card import EvaluationSet
+    from kuzushiji_tf.exporting.folders import ExportOptions, export_model
+    from kuzushiji_tf.exporting.sources import EvaluationSet, Source
 
     dataset, model = learned
     folder = tmp_path_factory.mktemp("exported") / "patterns"
     export_model(
         model,
-        dataset.classes,
+        Source(
+            dataset.classes,
+            dataset.images[:50],
+            {"test": EvaluationSet(dataset, dataset.content_hash)},
+            about={"name": "patterns"},
+        ),
         folder,
-        representative_images=dataset.images[:50],
-        test_sets={"test": EvaluationSet(dataset, dataset.content_hash)},
-        about={"name": "patterns"},
-        dynamic_size=True,
+        ExportOptions(dynamic_size=True),
     )
     return folder
 

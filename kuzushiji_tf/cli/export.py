@@ -29,16 +29,16 @@ def run(flags: ExportFlags) -> None:
     """Export, verify, and print what each file achieves.
 
     Raises:
-        UserError, MissingFileError: as `exporting.export_run` does.
+        UserError, MissingFileError: as `folders.export` does.
     """
     workdir = WorkDirectory(flags.target) if flags.target else find_last()
-    _ = workdir.description  # says at once, before TensorFlow is loaded, when this is no work directory
+    _ = workdir.description  # says at once, before TensorFlow is loaded, when this is not a work directory
     output = flags.output or workdir.export
     print(f"exporting {workdir.path} to {output}", flush=True)
     start_tensorflow()
-    from kuzushiji_tf.exporting.folders import export_run
+    from kuzushiji_tf.exporting.folders import export
 
-    card = export_run(
+    card = export(
         workdir,
         output,
         which=flags.which,

@@ -1,1 +1,6 @@
-"""Scores, tables and pictures of a recognizer on a data set."""
+"""A recognizer and a test set -> scores, tables and pictures.
+
+`evaluating.evaluate` takes both by name or path; `scoring.score` takes them loaded and writes the files. `metrics` and
+`script_scores` count, `reports`, `contact_sheets` and `figures` draw. Nothing is imported here: whoever only draws
+needs no scikit-learn.
+"""

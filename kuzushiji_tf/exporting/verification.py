@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.exporting.model_card import EvaluationSet, describe_file
+from kuzushiji_tf.exporting.model_card import describe_file
+from kuzushiji_tf.exporting.sources import EvaluationSet, Source
 from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.recognition.cards import EXPORTED_FILES
 from kuzushiji_tf.recognition.litert import LiteRTModel
-from kuzushiji_tf.recognition.predictors import BATCH_SIZE, load_predictor
+from kuzushiji_tf.recognition.predictors import BATCH_SIZE, Predictor, load_predictor
 
 DYNAMIC_FILE = "model-dynamic.tflite"
 LATENCY_RUNS = 100
@@ -55,10 +56,57 @@ BOUNDS = {
 _NORMALIZING = (EXPORTED_FILES["saved_model"], DYNAMIC_FILE)
 
 
+@dataclass(frozen=True)
+class _Measuring:
+    """The files of a folder as they are run over test sets, beside the folder's Keras model."""
+
+    folder: Path
+    source: Source
+    report: Callable[[str], None]
+
+    @cached_property
+    def _keras(self) -> Predictor:
+        return load_predictor(self.folder / EXPORTED_FILES["keras"])
+
+    @cached_property
+    def _references(self) -> dict[tuple[str, bool], np.ndarray]:
+        return {}
+
+    def _reference(self, name: str, boxed: bool) -> np.ndarray:
+        """Return the Keras model's probabilities for a test set, each image first brought to size by its box or not."""
+        if (name, boxed) not in self._references:
+            keras, images = self._keras, self.source.test_sets[name].dataset.images
+            size = keras.image_size[0]
+            run = (lambda batch: keras.run(fit_image(batch, size, box=True))) if boxed else keras.run
+            self._references[name, boxed] = _in_batches(run, images)
+        return self._references[name, boxed]
+
+    def figures(self, file: str) -> dict[str, Any]:
+        """Return a file's figures.
+
+        Raises:
+            BeyondBoundError: it is beyond its bound.
+        """
+        path = self.folder / file
+        figures = describe_file(path)
+        for name, test_set in self.source.test_sets.items():
+            self.report(f"verifying {file} on {len(test_set.dataset):,} images of {test_set.dataset.name}")
+            # What a file does to an image in its graph is done to the Keras model's images beforehand.
+            expected = self._reference(name, self.source.box and file in _NORMALIZING)
+            found = expected if file == EXPORTED_FILES["keras"] else _run(path, test_set.dataset.images)
+            is_right = found.argmax(axis=1) == test_set.dataset.labels
+            figures[_accuracy_key(name, test_set)] = float(is_right.mean())
+            if name == "test" and file in BOUNDS:
+                figures |= compare(file, found, expected)
+        if path.suffix == ".tflite":
+            latency = LiteRTModel(path).latency_ms(self.source.test_sets["test"].dataset.images, LATENCY_RUNS)
+            figures["latency_ms"] = round(latency, 4)
+        return figures
+
+
 def measure_files(
     folder: Path,
-    test_sets: dict[str, EvaluationSet],
-    box: bool,
+    source: Source,
     report: Callable[[str], None],
     rewrite: Mapping[str, Callable[[], dict[str, Any]]],
 ) -> dict[str, dict[str, Any]]:
@@ -70,7 +118,8 @@ def measure_files(
     two; `latency_ms`, the median for one image on one thread.
 
     Args:
-        box: whether the files that normalize images themselves do it by the ink's box.
+        folder: of the files.
+        source: its `test_sets`, and whether the files that normalize images themselves do it by the ink's box.
         report: is told what happens, line by line.
         rewrite: by a file's name what writes it in a more exact way, and returns what its figures then say of that;
             called where it is beyond its bound.
@@ -78,46 +127,18 @@ def measure_files(
     Raises:
         BeyondBoundError: a file is beyond its bound, and there is no other way to write it or that is as well.
     """
-    keras_name = EXPORTED_FILES["keras"]
-    keras_file = load_predictor(folder / keras_name)
-    size = keras_file.image_size[0]
-
-    @cache
-    def reference(name: str, boxed: bool) -> np.ndarray:
-        images = test_sets[name].dataset.images
-        if boxed:
-            return _in_batches(lambda batch: keras_file.run(fit_image(batch, size, box=True)), images)
-        return _in_batches(keras_file.run, images)
-
-    def measure(file: str) -> dict[str, Any]:
-        path = folder / file
-        figures = describe_file(path)
-        for name, test_set in test_sets.items():
-            report(f"verifying {file} on {len(test_set.dataset):,} images of {test_set.dataset.name}")
-            # What a file does to an image in its graph is done to the Keras model's images beforehand.
-            expected = reference(name, box and file in _NORMALIZING)
-            found = expected if file == keras_name else _run(path, test_set.dataset.images)
-            is_right = found.argmax(axis=1) == test_set.dataset.labels
-            figures[_accuracy_key(name, test_set)] = float(is_right.mean())
-            if name == "test" and file in BOUNDS:
-                figures |= compare(file, found, expected)
-        if path.suffix == ".tflite":
-            latency = LiteRTModel(path).latency_ms(test_sets["test"].dataset.images, LATENCY_RUNS)
-            figures["latency_ms"] = round(latency, 4)
-        return figures
-
-    measured = {}
-    for file in (keras_name, *BOUNDS):
+    measuring, measured = _Measuring(folder, source, report), {}
+    for file in (EXPORTED_FILES["keras"], *BOUNDS):
         if not (folder / file).exists():
             continue
         try:
-            measured[file] = measure(file)
+            measured[file] = measuring.figures(file)
         except BeyondBoundError as error:
             if file not in rewrite:
                 raise
             report(f"{error}; writing it in a more exact way")
             about = rewrite[file]()
-            measured[file] = measure(file) | about
+            measured[file] = measuring.figures(file) | about
     return measured
 
 

@@ -97,7 +97,7 @@ def check_output(output: Path, overwrite: bool) -> None:
         UserError: as `exporting.check_output`.
     """
     files = (UNIGRAM, LATENTS, CHARACTERS, SAVED_MODEL, *FILES.values())
-    exporting.check_output(output, overwrite, "chain", CARD, files, read_card)
+    exporting.check_output(output, overwrite, exporting.Kind("chain", CARD, files, read_card))
 
 
 def write_saved_model(models: Mapping[str, keras.Model], latent: int, folder: Path) -> None:

@@ -13,9 +13,8 @@ from leaderboard import Flags, main, trained
 from leaderboard_recipes import Training, read_recipe
 
 from kuzushiji_tf.config import TrainingConfig, load_recipe
-from kuzushiji_tf.datasets import registry
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.evaluation import scoring as evaluation
+from kuzushiji_tf.evaluation import evaluating as evaluation
 from kuzushiji_tf.exporting import folders as exporting
 from kuzushiji_tf.files import content_sha256, write_json
 from kuzushiji_tf.models.complexity import multiply_accumulates
@@ -84,7 +83,7 @@ def test_a_run_with_other_settings_is_refused(recipe, commands, tmp_path):
 def runs(learned, tmp_path, monkeypatch):
     """Two finished runs that differ in the seed; small images stand in the place of Kuzushiji-MNIST."""
     dataset, model = learned
-    for module in (registry, exporting):
+    for module in (evaluation, exporting):
         monkeypatch.setattr(module, "load_dataset", lambda name, split, options: replace(dataset, split=split))
     paths = []
     for seed in (1, 2):
@@ -120,7 +119,7 @@ def test_finished_runs_are_evaluated_exported_and_become_a_row(learned, runs, tm
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["failed"] == [] and last["rows"]["tiny"]["accuracy"] == float(row["accuracy"])
     # What is there already is not done again.
-    for module, verb in ((evaluation, "evaluate"), (exporting, "export_run")):
+    for module, verb in ((evaluation, "evaluate"), (exporting, "export")):
         monkeypatch.setattr(module, verb, lambda *_, **__: pytest.fail("done twice"))
     assert main(flags) == 0
     assert rows_in(output)["tiny"] == row
@@ -130,7 +129,7 @@ def test_what_fails_is_named_and_the_rest_counts(runs, tmp_path, monkeypatch, ca
     def refuse(*_, **__):
         raise UserError("int8 is beyond its bound")
 
-    monkeypatch.setattr(exporting, "export_run", refuse)
+    monkeypatch.setattr(exporting, "export", refuse)
     started(tmp_path / "begun", TrainingConfig())
     flags = Flags(collect=(tmp_path / "begun", tmp_path / "none", *runs), output=tmp_path / "docs")
     assert main(flags) == 2
@@ -140,7 +139,7 @@ def test_what_fails_is_named_and_the_rest_counts(runs, tmp_path, monkeypatch, ca
     printed = capsys.readouterr().out
     assert "beyond its bound" in printed
     unfinished, missing = json.loads(printed.splitlines()[-1])["failed"]
-    assert "not finished" in unfinished and "no work directory" in missing
+    assert "not finished" in unfinished and "none" in missing
 
 
 @pytest.fixture
@@ -166,7 +165,7 @@ def workshop(learned, tmp_path, monkeypatch):
 
     monkeypatch.setattr(leaderboard, "ROOT", tmp_path)
     monkeypatch.setattr(leaderboard.subprocess, "run", train)
-    monkeypatch.setattr(registry, "load_dataset", lambda name, split, options: replace(dataset, split=split))
+    monkeypatch.setattr(evaluation, "load_dataset", lambda name, split, options: replace(dataset, split=split))
     monkeypatch.setattr(leaderboard, "_figures_of_graph", lambda workdir, data_dir: {"macs": 1})
     return seen
 

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.cli import main
@@ -14,8 +16,14 @@ from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.exporting import conversion, verification
-from kuzushiji_tf.exporting.folders import check_output, choose_representative, export_model, export_run
-from kuzushiji_tf.exporting.model_card import EvaluationSet
+from kuzushiji_tf.exporting.folders import (
+    ExportOptions,
+    check_output,
+    choose_representative,
+    export,
+    export_model,
+)
+from kuzushiji_tf.exporting.sources import EvaluationSet, Source
 from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.models.loading import with_probabilities
 from kuzushiji_tf.recognition.litert import LiteRTModel
@@ -29,10 +37,13 @@ pytest_plugins = ["tests.exported"]
 TFLITE = ("model-float32.tflite", "model-float16.tflite", "model-int8.tflite")
 
 
-def _export(model, dataset, output, **options):
+def _source(dataset, **changes):
     test = {"test": EvaluationSet(dataset, dataset.content_hash)}
-    options = {"representative_images": dataset.images[:20], "test_sets": test, **options}
-    return export_model(model, dataset.classes, output, **options)
+    return replace(Source(dataset.classes, dataset.images[:20], test), **changes)
+
+
+def _export(model, dataset, output, **changes):
+    return export_model(model, _source(dataset, **changes), output)
 
 
 def test_the_folder_holds_what_the_card_lists_and_nothing_else(exported):
@@ -105,7 +116,7 @@ def test_flex_and_custom_operators_are_refused(tmp_path):
     converter = tf.lite.TFLiteConverter.from_concrete_functions([needs_flex.get_concrete_function()])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     (tmp_path / "model.tflite").write_bytes(converter.convert())
-    with pytest.raises(UserError, match="needs the operator FlexMatrixInverse"):
+    with pytest.raises(UserError, match="FlexMatrixInverse"):
         conversion.builtin_operators(tmp_path / "model.tflite")
 
 
@@ -159,7 +170,7 @@ def test_a_file_that_disagrees_fails_the_export_and_leaves_nothing_behind(learne
     honest = conversion.write_float32
     other = with_probabilities(tiny_model(len(dataset.classes), seed=5))
     monkeypatch.setattr(conversion, "write_float32", lambda model, path: honest(other, path))
-    with pytest.raises(UserError, match=r"model-float32\.tflite differs .* more than its bound of 5e-05"):
+    with pytest.raises(UserError, match=r"model-float32\.tflite .*5e-05"):
         _export(model, dataset, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
@@ -168,8 +179,9 @@ def test_an_int8_file_whose_activations_need_more_is_written_again_with_float32_
     dataset, model = learned
     blank = np.zeros_like(dataset.images[:5])  # of these no activation's range can be found
     said = []
-    figures = _export(model, dataset, tmp_path / "out", representative_images=blank, report=said.append)["files"]
-    assert any("clearly agrees" in line and "bound of 98.00%; writing it" in line for line in said)
+    source, options = _source(dataset, representative_images=blank), ExportOptions(report=said.append)
+    figures = export_model(model, source, tmp_path / "out", options)["files"]
+    assert any("98.00%" in line for line in said)
     int8 = figures["model-int8.tflite"]
     assert int8["activations"] == "float32" and int8["clear_agreement"] > 0.99
     assert int8["bytes"] < 0.5 * figures["model.keras"]["bytes"]
@@ -181,7 +193,7 @@ def test_an_int8_file_that_disagrees_in_either_way_fails_the_export(learned, tmp
     honest, other = conversion.write_int8_weights, with_probabilities(tiny_model(len(dataset.classes), seed=5))
     monkeypatch.setattr(conversion, "write_int8", lambda model, path, images: honest(other, path))
     monkeypatch.setattr(conversion, "write_int8_weights", lambda model, path: honest(other, path))
-    with pytest.raises(UserError, match=r"model-int8\.tflite clearly agrees .* nothing was exported\."):
+    with pytest.raises(UserError, match=r"model-int8\.tflite .*98\.00%"):
         _export(model, dataset, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
@@ -193,7 +205,7 @@ def test_a_failed_export_keeps_the_earlier_one(learned, exported, monkeypatch, t
     for name in ("model.json", "labels.txt"):
         (earlier / name).write_bytes((exported / name).read_bytes())
     with pytest.raises(ZeroDivisionError):
-        _export(learned[1], learned[0], earlier, overwrite=True)
+        export_model(learned[1], _source(learned[0]), earlier, ExportOptions(overwrite=True))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["labels.txt", "model.json", "out"]
 
 
@@ -202,9 +214,9 @@ def test_wrong_choices_break_the_bound_of_int8_and_near_ties_do_not():
     near, wrong = expected[:, [1, 0, 2]], expected[:, [2, 1, 0]]
     scores = verification.compare("model-int8.tflite", near, expected)
     assert (scores["agreement"], scores["clear_agreement"]) == (0.0, 1.0)
-    with pytest.raises(UserError, match=r"model-int8\.tflite clearly agrees .* on 97\.00%.* bound of 98\.00%"):
+    with pytest.raises(UserError, match=r"model-int8\.tflite .*97\.00%.*98\.00%"):
         verification.compare("model-int8.tflite", np.concatenate([wrong[:3], expected[3:]]), expected)
-    with pytest.raises(UserError, match="differs"):
+    with pytest.raises(UserError, match=r"model-int8\.tflite .* nan"):
         verification.compare("model-int8.tflite", np.full_like(expected, np.nan), expected)
 
 
@@ -215,10 +227,10 @@ def test_other_peoples_files_are_never_replaced(tmp_path, exported):
     (tmp_path / "mixed").mkdir()
     (tmp_path / "mixed" / "model.json").write_bytes((exported / "model.json").read_bytes())
     (tmp_path / "mixed" / "notes.txt").write_text("mine")
-    for name, message in (("file", "is a file"), ("thesis", "holds chapter.tex"), ("mixed", "holds notes.txt")):
+    for name, message in (("file", "is a file"), ("thesis", "chapter.tex"), ("mixed", "notes.txt")):
         with pytest.raises(UserError, match=message):
             check_output(tmp_path / name, overwrite=True)
-    with pytest.raises(UserError, match=r"already holds an exported recognizer.*--overwrite"):
+    with pytest.raises(UserError, match="--overwrite"):
         check_output(exported, overwrite=False)
     check_output(exported, overwrite=True)
     check_output(tmp_path / "new" / "folder", overwrite=False)
@@ -230,15 +242,14 @@ def test_models_that_cannot_be_exported_are_refused_before_anything_is_written(l
     dataset, model = learned
     image = keras.Input((8, 12, 1))
     oblong = keras.Model(image, keras.layers.Dense(len(dataset.classes))(keras.layers.Flatten()(image)))
-    with pytest.raises(UserError, match="8 x 12 pixels; only square"):
+    with pytest.raises(UserError, match="8 x 12"):
         _export(oblong, dataset, tmp_path / "out")
     for names, message in (
-        ("あい", "tells 10 classes apart, but 2 are named"),
-        ("あいうえおかきくけこ", "has other classes"),
+        ("あい", "10 classes .* 2"),
+        ("あいうえおかきくけこ", "kmnist has other classes"),
     ):
         with pytest.raises(UserError, match=message):
-            test = {"test": EvaluationSet(dataset, dataset.content_hash)}
-            export_model(model, Labels(tuple(names)), tmp_path, representative_images=dataset.images, test_sets=test)
+            export_model(model, _source(dataset, labels=Labels(tuple(names))), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -282,7 +293,7 @@ def test_a_run_on_real_characters_is_exported_with_its_own_figures(data_dir, tmp
 def test_figures_of_drawn_images_are_called_synthetic_and_real_pen_stands_beside(data_dir, tmp_path, only_float32):
     drawn = load_dataset("kana", "test", LoadOptions(per_class=1))
     run = write_run(tmp_path / "run", tiny_model(len(drawn.classes), 32), drawn, per_class=1)
-    card = export_run(run, tmp_path / "out", data_dir=data_dir)
+    card = export(run, tmp_path / "out", data_dir=data_dir)
     figures = card["files"]["model-float32.tflite"]
     assert "accuracy" not in figures
     assert {"synthetic_accuracy", "real_pen_accuracy"} <= figures.keys()
@@ -293,26 +304,45 @@ def test_figures_of_drawn_images_are_called_synthetic_and_real_pen_stands_beside
     assert card["real_pen"]["images"] + card["real_pen"]["left_out"] > 3000
 
 
+def test_a_folder_of_ones_own_is_not_taken_for_drawn_by_a_program_whatever_its_name(
+    tmp_path, monkeypatch, only_float32
+):
+    monkeypatch.chdir(tmp_path)
+    for index, character in enumerate("あい"):
+        folder = tmp_path / "mine" / "kana" / character
+        folder.mkdir(parents=True)
+        for number in range(8):
+            image = np.full((SIZE, SIZE), 255, np.uint8)  # dark ink on light paper, as pictures are
+            image[2:10, 2 + index : 5 + index + number % 3] = 0
+            Image.fromarray(image).save(folder / f"{number}.png")
+    dataset = load_dataset("mine/kana", "train")
+    run = write_run(tmp_path / "run", tiny_model(2, dataset.image_size[0]), replace(dataset, name="mine/kana"))
+    card = export(run)
+    assert (card["test"]["synthetic"], card["input"]["normalization"]) == (False, "none")
+    assert "note" not in card and "real_pen" not in card
+    assert {"accuracy"} <= card["files"]["model-float32.tflite"].keys()
+
+
 def test_the_runs_own_export_may_be_replaced_and_others_may_not(learned, exported, tmp_path, monkeypatch, only_float32):
     monkeypatch.delenv("KUZUSHIJI_DATA", raising=False)
     drawn = load_dataset("kana", "test", LoadOptions(per_class=1))
     run = write_run(tmp_path / "run", tiny_model(len(drawn.classes), 32), drawn, per_class=1)
     for limit in (5, 6):
-        card = export_run(run, run.export, test_limit=limit)
+        card = export(run, run.export, test_limit=limit)
         assert card["test"]["images"] == limit
         assert "real_pen" not in card
     assert json.loads((run.export / "model.json").read_text(encoding="utf-8"))["test"]["images"] == 6
-    with pytest.raises(UserError, match="pass --overwrite"):
-        export_run(run, exported)
-    with pytest.raises(UserError, match="number of test images is 0"):
-        export_run(run, tmp_path / "out", test_limit=0)
+    with pytest.raises(UserError, match="--overwrite"):
+        export(run, exported)
+    with pytest.raises(UserError, match=" 0;"):
+        export(run, tmp_path / "out", test_limit=0)
 
 
 def test_the_command_says_what_is_missing(tmp_path, capsys, learned):
     assert main(["export", str(tmp_path)]) == 2
-    assert "has no config.json" in capsys.readouterr().err
+    assert "config.json" in capsys.readouterr().err
     run = write_run(tmp_path / "run", learned[1], learned[0])
     assert main(["export", str(run.path), "--data-dir", str(tmp_path / "nowhere")]) == 2
-    assert "nowhere is no folder" in capsys.readouterr().err
-    with pytest.raises(MissingFileError, match=r"holds no best\.keras"):
-        export_run(run, run.export, which="best")
+    assert "nowhere" in capsys.readouterr().err
+    with pytest.raises(MissingFileError, match=r"best\.keras"):
+        export(run, run.export, which="best")

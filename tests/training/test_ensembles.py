@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.cli import evaluate as evaluate_command
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.evaluation import evaluating
 from kuzushiji_tf.exporting import conversion
 from kuzushiji_tf.exporting import folders as exporting
-from kuzushiji_tf.exporting.folders import export_run
+from kuzushiji_tf.exporting.folders import export
 from kuzushiji_tf.files import content_sha256, write_json
 from kuzushiji_tf.recognition.litert import LiteRTModel
 from kuzushiji_tf.recognition.predictors import load_predictor
@@ -48,7 +48,7 @@ def asked(monkeypatch) -> list:
 
     monkeypatch.setattr(ensemble, "load_dataset", load_and_note)
     monkeypatch.setattr(exporting, "load_dataset", load)
-    monkeypatch.setattr(evaluate_command, "load_dataset", load)
+    monkeypatch.setattr(evaluating, "load_dataset", load)
     return splits
 
 
@@ -178,7 +178,7 @@ def test_an_ensemble_is_evaluated_and_exported_as_any_run(paths, asked, tmp_path
     scores = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert scores["count"] == len(TRAIN)
     assert not (both / "evaluation" / "kmnist-test" / "learning_curves.png").exists()
-    card = export_run(WorkDirectory(both), both / "export")
+    card = export(both)
     assert card["name"] == "kmnist-ensemble"
     assert card["files"]["model-float32.tflite"]["accuracy"] == scores["accuracy"]
 

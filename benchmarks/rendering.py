@@ -25,12 +25,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     for size in IMAGE_SIZES:
-        draw_characters(HIRAGANA, 1, 0, "train", size)  # parses the strokes
+        draw_characters(HIRAGANA, 1, (0, 0), size)  # parses the strokes
     rates = {size: [] for size in IMAGE_SIZES}
     for _ in range(arguments.repeats):
         for size in IMAGE_SIZES:
             start = time.process_time()
-            images = draw_characters(HIRAGANA, arguments.per_class, 0, "train", size)
+            images = draw_characters(HIRAGANA, arguments.per_class, (0, 0), size)
             rates[size].append(len(images) / (time.process_time() - start))
     print(f"{'image size':>10} {'characters/s':>13} {'lowest':>8} {'highest':>8}")
     for size, found in rates.items():

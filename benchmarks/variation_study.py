@@ -58,7 +58,7 @@ def main() -> None:
     results = {}
     for name in arguments.settings:
         start = time.perf_counter()
-        images = draw_characters(characters, arguments.per_class, arguments.seed, "train", IMAGE_SIZE, SETTINGS[name])
+        images = draw_characters(characters, arguments.per_class, (arguments.seed, 0), IMAGE_SIZE, SETTINGS[name])
         top1, top5, loss = train_and_test(images, len(characters), test_images, test_labels, arguments.seed)
         results[name] = {"top1": top1, "top5": top5, "loss": loss}
         print(f"{name:24} {top1:7.4f} {top5:7.4f} {loss:7.4f} {time.perf_counter() - start:8.0f}", flush=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from kuzushiji_tf.cli.actions import action_defaults
+from kuzushiji_tf.cli.data_cache import CacheFlags, show_cache
 from kuzushiji_tf.datasets.entries import resolve
 from kuzushiji_tf.datasets.registry import (
     LoadOptions,
@@ -107,6 +108,7 @@ DataFlags = (
     | Annotated[SplitFlags, tyro.conf.subcommand("split")]
     | Annotated[MaterializeFlags, tyro.conf.subcommand("materialize")]
     | Annotated[VerifyFlags, tyro.conf.subcommand("verify")]
+    | Annotated[CacheFlags, tyro.conf.subcommand("cache")]
 )
 
 
@@ -272,4 +274,5 @@ _ACTIONS: dict[type, Callable[[Any], None]] = {
     SplitFlags: _split,
     MaterializeFlags: _materialize,
     VerifyFlags: _verify,
+    CacheFlags: show_cache,
 }

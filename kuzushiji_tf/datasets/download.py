@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,14 +13,23 @@ from tqdm import tqdm
 from kuzushiji_tf.errors import UserError
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a host: seconds for a connection and for each piece of data, rounds of the whole list."""
+
+    timeout: tuple[float, float] = (10.0, 30.0)
+    rounds: int = 2
+    pause: float = 2.0  # seconds between two rounds
+
+
+USUAL = Patience()
+
+
 def fetch(
     urls: Sequence[str],
     known_hash: str,
     folder: Path,
-    *,
-    timeout: tuple[float, float] = (10.0, 30.0),
-    rounds: int = 2,
-    pause: float = 2.0,
+    patience: Patience = USUAL,
 ) -> Path:
     """Return the path of a verified file in `folder`, downloading it first unless it is there already.
 
@@ -27,9 +37,7 @@ def fetch(
         urls: the same file on several hosts, tried in this order; all end in its name.
         known_hash: of the file as published, `md5:<hex digest>` or `sha256:<hex digest>`.
         folder: where it is kept; made when needed.
-        timeout: seconds to wait for a connection, and for each piece of data.
-        rounds: how often the whole list is tried.
-        pause: seconds between two rounds.
+        patience: with hosts that do not answer.
 
     Raises:
         UserError: no host gave the right file; the sentence names them, the reasons and the manual way.
@@ -40,12 +48,12 @@ def fetch(
     if path.is_file() and pooch.file_hash(str(path), alg=algorithm) == digest:
         return path
     failures: dict[str, str] = {}
-    for attempt in range(rounds):
+    for attempt in range(patience.rounds):
         if attempt:
-            time.sleep(pause)
+            time.sleep(patience.pause)
         for url in urls:
             try:
-                _download(url, path, known_hash, timeout)
+                _download(url, path, known_hash, patience.timeout)
                 return path
             except (OSError, ValueError) as error:
                 failures[urlsplit(url).netloc] = _reason(error)

@@ -114,7 +114,7 @@ def _decoded(options: LoadOptions) -> Path:
                 f"{options.data_dir / 'kkanji'}; put it there, or leave --data-dir out to have it downloaded."
             )
         source = download_kkanji()
-    return open_decoded("kkanji", _identity(source), lambda folder: _decode(source, folder, options.skip_damaged))
+    return open_decoded("kkanji", source, _state(source), lambda folder: _decode(source, folder, options.skip_damaged))
 
 
 def find_kkanji(data_dir: Path | None) -> Path | None:
@@ -135,10 +135,10 @@ def download_kkanji() -> Path:
     return fetch([mirror + ARCHIVES[0] for mirror in MIRRORS], f"sha256:{SHA256}", cache_folder() / "kkanji")
 
 
-def _identity(source: Path) -> dict[str, object]:
+def _state(source: Path) -> dict[str, object]:
     """Return what changes when the source does; for a folder the times of its class folders."""
     state = source.stat()
-    identity = {"form": 3, "source": str(source.resolve()), "size": state.st_size, "changed": state.st_mtime_ns}
+    identity: dict[str, object] = {"form": 3, "bytes": state.st_size, "changed": state.st_mtime_ns}
     if source.is_dir():
         times = sorted(
             (folder.name, folder.stat().st_mtime_ns) for folder in source.iterdir() if not is_leftover(folder.name)

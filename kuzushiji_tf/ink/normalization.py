@@ -5,6 +5,7 @@ same lines run inside an exported graph. Images may have any number of leading (
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
 
@@ -106,13 +107,28 @@ def draw_strokes(strokes: Strokes, image_size: int, stroke_width: float) -> np.n
     return draw_segments(segments, half_widths, image_size)[0]
 
 
+@dataclass(frozen=True, eq=False)
+class Inking:
+    """How the ink of `n` drawings differs from that of clean ones.
+
+    Attributes:
+        softness: float32 `[n]`, over how many pixels ink fades out at its edge.
+        level: float32 `[n]`, the ink's brightness, 0..1.
+        placement: float32 `[n, 3]`, by how much to miss the center (x, y) and the size, fractions.
+    """
+
+    softness: np.ndarray
+    level: np.ndarray
+    placement: np.ndarray
+
+    @classmethod
+    def clean(cls, count: int) -> "Inking":
+        """Return that of clean drawings: soft as resizing leaves edges, of full brightness, in the center."""
+        return cls(np.full(count, EDGE, np.float32), np.ones(count, np.float32), np.zeros((count, 3), np.float32))
+
+
 def draw_segments(
-    segments: np.ndarray,
-    half_widths: np.ndarray,
-    image_size: int,
-    softness: np.ndarray | None = None,
-    level: np.ndarray | None = None,
-    placement: np.ndarray | None = None,
+    segments: np.ndarray, half_widths: np.ndarray, image_size: int, inking: Inking | None = None
 ) -> np.ndarray:
     """Draw many characters as `fit_image(box=True)` would show them, without the detour over large images.
 
@@ -120,9 +136,7 @@ def draw_segments(
         segments: float32 `[n, s, 2 (start, end), 2 (x, y)]`, in any unit.
         half_widths: float32 `[n, s]`, of the pen, in pixels of the result; 0: not drawn.
         image_size: height and width in pixels.
-        softness: float32 `[n]`, over how many pixels ink fades out at its edge; None: as resizing leaves it.
-        level: float32 `[n]`, the ink's brightness, 0..1; None: full.
-        placement: float32 `[n, 3]`, by how much to miss the center (x, y) and the size, fractions; None: not at all.
+        inking: None means clean.
 
     Returns:
         uint8 `[n, image_size, image_size]`.
@@ -133,16 +147,14 @@ def draw_segments(
     for axis in (0, 1):
         low[:, axis] = np.where(drawn, segments[..., axis], np.inf).reshape(count, -1).min(axis=1)
         high[:, axis] = np.where(drawn, segments[..., axis], -np.inf).reshape(count, -1).max(axis=1)
-    placement = np.zeros((count, 3), np.float32) if placement is None else placement
+    inking = inking or Inking.clean(count)
+    placement = inking.placement
     room = image_size * (1 - 2 * MARGIN) * (1 + placement[:, 2]) - 2 * half_widths.max(axis=1)
     scale = (np.maximum(room, 0) / np.maximum((high - low).max(axis=1), 1e-6))[:, np.newaxis]
     offset = image_size * (0.5 + placement[:, :2]) - scale * (low + high) / 2
     fitted = segments * scale[:, np.newaxis, np.newaxis] + offset[:, np.newaxis, np.newaxis]
-    softness = np.full(count, EDGE, np.float32) if softness is None else softness
-    ink = rasterize(fitted.astype(np.float32), half_widths, softness, image_size)
-    finished = finish_ink(ink * np.float32(255))
-    if level is not None:
-        finished *= level[:, np.newaxis, np.newaxis]
+    ink = rasterize(fitted.astype(np.float32), half_widths, inking.softness, image_size)
+    finished = finish_ink(ink * np.float32(255)) * inking.level[:, np.newaxis, np.newaxis]
     return np.rint(finished).astype(np.uint8)
 
 

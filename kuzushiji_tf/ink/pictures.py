@@ -57,7 +57,7 @@ def read_image(source: str | Path | Image.Image) -> np.ndarray:
             image = Image.open(source, formats=FORMATS)
         except Image.DecompressionBombError:
             raise _too_large(str(source)) from None
-        except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        except Exception as error:  # noqa: BLE001 (Pillow's readers raise whatever a damaged file leads them to)
             raise _unreadable(str(source), error) from None
         with image:
             return _pixels(image, str(source))
@@ -69,7 +69,7 @@ def _pixels(image: Image.Image, name: str) -> np.ndarray:
     try:
         # Phones store their pictures on the side.
         image = _to_eight_bits(ImageOps.exif_transpose(image)).convert("RGBA")
-    except Exception as error:  # as above
+    except Exception as error:  # noqa: BLE001 (as above)
         raise _unreadable(name, error) from None
     if max(image.size) > LONGEST_SIDE:
         image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))

@@ -16,6 +16,7 @@ from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.cli import data as command
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.datasets import CharacterDataset, download, registry
+from kuzushiji_tf.datasets.decoded import open_decoded
 from kuzushiji_tf.datasets.kmnist import MD5
 from kuzushiji_tf.errors import UserError
 
@@ -216,7 +217,9 @@ def test_the_flags_of_materialize_reach_it(toy, monkeypatch, capsys):
     monkeypatch.setattr("kuzushiji_tf.batches.startup.start_tensorflow", lambda: None)
     flags = ["--balance", "9", "--out", "made", "--seed", "4", "--format", "tfrecord", "--overwrite", "--skip-damaged"]
     assert main(["data", "materialize", "kmnist", *flags]) == 0
-    assert calls == [("kmnist", "train", Path("made"), materializing.Balance(9, 4), {"form": "tfrecord", "overwrite": True})]
+    assert calls == [
+        ("kmnist", "train", Path("made"), materializing.Balance(9, 4), {"form": "tfrecord", "overwrite": True})
+    ]
     assert toy[0][2].skip_damaged
     assert "TFRecord" in capsys.readouterr().out
 
@@ -246,7 +249,7 @@ def test_an_interrupted_materialize_says_how_to_go_on(toy, monkeypatch, capsys):
         (["split", "kana", "--output", "."], "--output names the file to write"),
         (["materialize", "kmnst", "--out", "made"], "did you mean 'kmnist'?"),
         (["verify", "absent"], "There is no absent/images.npy"),
-        (["list", "--data-dir", "absent"], "--data-dir absent is no folder."),
+        (["list", "--data-dir", "absent"], "--data-dir absent"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -293,3 +296,29 @@ def test_a_reader_who_leaves_early_sees_no_traceback(arguments):
         os.close(writing)
     assert finished.stderr == b""
     assert finished.returncode == 141
+
+
+def test_the_cache_is_listed_and_what_is_stale_removed(elsewhere, capsys):
+    def write(folder):
+        (folder / "images.bin").write_bytes(bytes(3_000_000))
+
+    assert main(["data", "cache"]) == 0
+    assert "Nothing" in capsys.readouterr().out
+    for name in ("here", "gone"):
+        (elsewhere / name).touch()
+        open_decoded(name, elsewhere / name, {}, write)
+    (elsewhere / "gone").unlink()
+    assert main(["data", "cache", "--json"]) == 0
+    listed = {entry["name"].partition("-")[0]: entry for entry in _json(capsys)["decoded"]}
+    assert {name: entry["stale"] for name, entry in listed.items()} == {"here": False, "gone": True}
+    assert listed["here"]["bytes"] > 3_000_000
+    assert main(["data", "cache", "--remove", "stale", "--json"]) == 0
+    assert [entry["name"] for entry in _json(capsys)["decoded"]] == [listed["here"]["name"]]
+    assert main(["data", "cache", "--remove", "all"]) == 0
+    assert "Nothing" in capsys.readouterr().out
+
+
+def test_a_set_is_written_as_class_folders(toy, capsys):
+    assert main(["data", "materialize", "kmnist", "--out", "made", "--format", "folders"]) == 0
+    assert "train.py --dataset" in capsys.readouterr().out
+    assert len(list(Path("made").glob("U+3042/*.png"))) == 4

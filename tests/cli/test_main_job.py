@@ -42,7 +42,7 @@ def draw_hiragana(character, path):
 
     from kuzushiji_tf.datasets.drawn.kana import draw_characters
 
-    ink = draw_characters([character], 1, seed=99, split="test", image_size=64)[0]
+    ink = draw_characters([character], 1, (99, 1), 64)[0]
     page = np.full((200, 300), 230, np.uint8)
     page[50:114, 120:184] = np.minimum(page[50:114, 120:184], 255 - ink)
     Image.fromarray(page).save(path)

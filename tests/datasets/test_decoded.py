@@ -1,12 +1,17 @@
 """Decoded data sets: made once, whole, whoever asks and however often."""
 
 import multiprocessing
+import os
 import time
+from pathlib import Path
 
 import pytest
 
-from kuzushiji_tf.datasets.decoded import decoded_folder, open_decoded
+from kuzushiji_tf.datasets import decoded
+from kuzushiji_tf.datasets.decoded import decoded_folder, list_decoded, open_decoded, remove_decoded
 from kuzushiji_tf.errors import UserError
+
+SOURCE = Path(__file__)
 
 
 @pytest.fixture(autouse=True)
@@ -22,21 +27,21 @@ def build_slowly(folder):
 
 
 def open_slowly(queue):
-    queue.put(open_decoded("some", {"source": "a"}, build_slowly))
+    queue.put(open_decoded("some", SOURCE, {}, build_slowly))
 
 
 def test_decoded_once_and_opened_ever_after():
     def fail(folder):
         raise AssertionError("decoded twice")
 
-    first = open_decoded("some", {"source": "a"}, build_slowly)
-    assert open_decoded("some", {"source": "a"}, fail) == first
+    first = open_decoded("some", SOURCE, {}, build_slowly)
+    assert open_decoded("some", SOURCE, {}, fail) == first
     assert (first / "images.bin").read_bytes() == b"decoded"
 
 
 def test_changed_files_are_decoded_anew():
-    first = open_decoded("some", {"size": 1}, build_slowly)
-    assert open_decoded("some", {"size": 2}, build_slowly) != first
+    first = open_decoded("some", SOURCE, {"bytes": 1}, build_slowly)
+    assert open_decoded("some", SOURCE, {"bytes": 2}, build_slowly) != first
 
 
 def test_two_processes_at_once_both_succeed_and_one_decodes(tmp_path):
@@ -57,13 +62,13 @@ def test_a_killed_decoding_leaves_nothing_behind_once_another_has_finished():
     context = multiprocessing.get_context("fork")
     process = context.Process(target=open_slowly, args=(context.Queue(),))
     process.start()
-    folder = decoded_folder("some", {"source": "a"})
+    folder = decoded_folder("some", SOURCE, {})
     while not list(folder.parent.glob(".some-*")):
         time.sleep(0.01)
     process.kill()
     process.join()
     assert not folder.exists()
-    open_decoded("some", {"source": "a"}, build_slowly)
+    open_decoded("some", SOURCE, {}, build_slowly)
     assert folder.is_dir() and not list(folder.parent.glob(".some-*"))
 
 
@@ -73,6 +78,68 @@ def test_a_failed_decoding_keeps_nothing():
         raise UserError("The source is damaged.")
 
     with pytest.raises(UserError, match="damaged"):
-        open_decoded("some", {"source": "a"}, fail)
-    folder = decoded_folder("some", {"source": "a"})
+        open_decoded("some", SOURCE, {}, fail)
+    folder = decoded_folder("some", SOURCE, {})
     assert not folder.exists() and not list(folder.parent.glob(".some-*"))
+
+
+def write(folder):
+    (folder / "images.bin").write_bytes(bytes(1000))
+
+
+def last_used(folder: Path, days: float) -> None:
+    then = time.time() - days * 24 * 3600
+    os.utime(folder, (then, then))
+
+
+def test_the_cache_says_what_is_there_and_what_nobody_can_use_any_more(tmp_path):
+    (tmp_path / "source").touch()
+    gone = open_decoded("some", tmp_path / "source", {"changed": 1}, write)
+    (tmp_path / "source").unlink()
+    old, new, other_size = (
+        open_decoded("some", SOURCE, {"changed": changed, "image_size": size}, write)
+        for changed, size in ((1, 28), (2, 28), (2, 64))
+    )
+    last_used(old, 1 / 24)
+    entries = {entry.folder: entry for entry in list_decoded()}
+    assert {folder for folder, entry in entries.items() if entry.is_stale} == {gone, old}
+    assert entries[new].source == SOURCE and 1000 < entries[new].size < 2000
+    assert {entry.folder for entry in remove_decoded(entries.values())} == {gone, old, new, other_size}
+    assert list_decoded() == [] and list(new.parent.iterdir()) == []
+
+
+def test_what_is_stale_goes_by_itself_but_not_within_a_day_of_its_use():
+    first, second = (open_decoded("some", SOURCE, {"changed": changed}, write) for changed in (1, 2))
+    assert first.is_dir()
+    last_used(first, 2)
+    open_decoded("some", SOURCE, {"changed": 3}, write)
+    assert not first.exists() and second.is_dir()
+
+
+def test_beyond_the_limit_what_was_used_longest_ago_goes(monkeypatch):
+    monkeypatch.setattr(decoded, "LIMIT", 2500)
+    folders = [open_decoded("some", SOURCE, {"image_size": size}, write) for size in range(3)]
+    assert all(folder.is_dir() for folder in folders)
+    for days, folder in zip((3, 4, 2), folders, strict=True):
+        last_used(folder, days)
+    open_decoded("some", SOURCE, {"image_size": 3}, write)
+    assert [folder.is_dir() for folder in folders] == [False, False, True]
+
+
+def test_a_use_makes_a_folder_young_again():
+    folder = open_decoded("some", SOURCE, {}, write)
+    last_used(folder, 9)
+    open_decoded("some", SOURCE, {}, write)
+    assert time.time() - list_decoded()[0].used < 60
+
+
+def test_what_is_being_decoded_is_not_removed():
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=open_slowly, args=(context.Queue(),))
+    process.start()
+    while not (unfinished := list_decoded()):
+        time.sleep(0.01)
+    assert remove_decoded(unfinished) == []
+    process.kill()
+    process.join()
+    assert remove_decoded(unfinished) == unfinished

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kuzushiji_tf.datasets.download import fetch
+from kuzushiji_tf.datasets.download import Patience, fetch
 from kuzushiji_tf.datasets.places import cache_folder
 from kuzushiji_tf.errors import UserError
 
@@ -76,7 +76,7 @@ def mirrors(monkeypatch) -> Iterator[Mirrors]:
 
 
 def fetch_quickly(urls: list[str], folder: Path, **changes) -> Path:
-    return fetch(urls, MD5, folder, **{"timeout": (0.5, 0.5), "pause": 0.0, **changes})
+    return fetch(urls, MD5, folder, Patience(**{"timeout": (0.5, 0.5), "pause": 0.0, **changes}))
 
 
 def test_good_file_arrives_whole_under_its_own_name(mirrors, tmp_path):

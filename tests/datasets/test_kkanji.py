@@ -74,6 +74,24 @@ def test_archives_and_the_extracted_folder_give_the_same_data_set(files, tmp_pat
     assert len(hashes) == 1
 
 
+def test_what_macos_leaves_in_the_archive_and_the_folder_is_not_read(files, tmp_path):
+    leftovers = {
+        "kkanji2/U+4E00/._0000.png": b"Mac OS X",
+        "kkanji2/.DS_Store": b"Bud1",
+        "__MACOSX/kkanji2/U+4E00/0000.png": b"Mac OS X",
+        "._kkanji2": b"Mac OS X",
+    }
+    for folder, held in (("plain", files), ("mac", leftovers | files)):
+        (tmp_path / folder).mkdir()
+        write_tar(tmp_path / folder / "kkanji.tar", held)
+    extracted = tmp_path / "extracted"
+    for name, data in (leftovers | files).items():
+        (extracted / name).parent.mkdir(parents=True, exist_ok=True)
+        (extracted / name).write_bytes(data)
+    hashes = {load(tmp_path / folder).content_hash for folder in ("plain", "mac", "extracted")}
+    assert len(hashes) == 1
+
+
 def test_blank_images_are_left_out_and_their_class_kept(files, tmp_path):
     write_tar(tmp_path / "kkanji.tar", files)
     train, test = load(tmp_path), load(tmp_path, "test")

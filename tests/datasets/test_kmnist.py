@@ -23,11 +23,15 @@ def md5_of(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
+def idx(array: np.ndarray) -> bytes:
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
 def gzipped_idx(array: np.ndarray, name: str, modified: int = 0) -> bytes:
     """Return an MNIST-format file, with the header that Python's gzip module writes, as the published ones have."""
     stream = io.BytesIO()
     with gzip.GzipFile(name, "wb", 9, stream, modified) as archive:
-        archive.write(bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes())
+        archive.write(idx(array))
     return stream.getvalue()
 
 
@@ -135,6 +139,26 @@ def test_mnist_format_files_are_read_as_well(small, tmp_path, publish, no_downlo
     publish("mnist/t10k-images-idx3-ubyte.gz", small[0])
     publish("mnist/t10k-labels-idx1-ubyte.gz", small[1])
     assert load_small(tmp_path / "mnist").content_hash == load_small(tmp_path).content_hash
+
+
+@pytest.mark.parametrize("root", [".", "KMNIST", "KMNIST/raw"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_files_are_found_where_torchvision_leaves_them_gzipped_or_not(
+    small, tmp_path, publish, no_download, root, suffix
+):
+    for name, array in (("t10k-images-idx3-ubyte", small[0]), ("t10k-labels-idx1-ubyte", small[1])):
+        publish(f"torch/KMNIST/raw/{name}{suffix}", gzipped_idx(array, name) if suffix else idx(array))
+    assert load_small(tmp_path / "torch" / root).content_hash == load_small(tmp_path).content_hash
+
+
+def test_real_idx_files_that_torchvision_has_unpacked_are_the_published_ones(data_dir, tmp_path):
+    reference = load_dataset("kmnist", "test", data_dir=data_dir)
+    for name, array in (
+        ("t10k-images-idx3-ubyte", reference.images),
+        ("t10k-labels-idx1-ubyte", reference.labels.astype(np.uint8)),
+    ):
+        (tmp_path / name).write_bytes(idx(array))
+    assert load_small(tmp_path).content_hash == reference.content_hash
 
 
 def test_environment_variable_names_the_folder(small, tmp_path, monkeypatch, no_download):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from kuzushiji_tf.ink.normalization import draw_segments
+from kuzushiji_tf.ink.normalization import Inking, draw_segments
 from kuzushiji_tf.ink.strokes import Strokes, arc_length, normalize, resample
 
 SPACING = 0.05  # between points along a stroke, fraction of the character's box
@@ -153,7 +153,7 @@ def _draw(model: _Model, table: np.ndarray, image_size: int, variation: Variatio
     segments = np.stack([points[:, :-1][:, inside], points[:, 1:][:, inside]], axis=2)
     segments = np.concatenate([segments, joins], axis=1)
     widths = np.concatenate([half_widths[:, model.stroke_of[:-1][inside]], join_widths], axis=1)
-    return draw_segments(segments, widths, image_size, softness, level, placement)
+    return draw_segments(segments, widths, image_size, Inking(softness, level, placement))
 
 
 def _hasten(model: _Model, character: np.ndarray, variation: Variation) -> np.ndarray:

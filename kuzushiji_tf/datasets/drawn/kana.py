@@ -66,12 +66,15 @@ def load_both(split: str, options: LoadOptions) -> CharacterDataset:
 def draw_characters(
     characters: Iterable[str],
     per_class: int,
-    seed: int,
-    split: str,
+    entropy: tuple[int, int],
     image_size: int,
     variation: Variation | None = None,
 ) -> np.ndarray:
     """Draw each character `per_class` times; any character that KanjiVG has.
+
+    Args:
+        entropy: what decides about the drawings: a seed, and 0 for training or 1 for tests.
+        variation: how strongly writing varies; None means `Variation()`.
 
     Returns:
         uint8 `[characters * per_class, image_size, image_size]`, normalized, in the order of `characters`.
@@ -80,9 +83,7 @@ def draw_characters(
         UserError: KanjiVG has no such character or is not installed.
     """
     images = [
-        draw_handwriting(
-            forms_of(character), per_class, (seed, int(split == "test"), ord(character)), image_size, variation
-        )
+        draw_handwriting(forms_of(character), per_class, (*entropy, ord(character)), image_size, variation)
         for character in characters
     ]
     return np.concatenate(images)
@@ -135,6 +136,6 @@ def _moved(strokes: Strokes, source: Strokes, target: Strokes) -> Strokes:
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:
     size = options.image_size or options.stroke_size or IMAGE_SIZE
     per_class = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
-    images = draw_characters(characters, per_class, options.seed, split, size)
+    images = draw_characters(characters, per_class, (options.seed, int(split == "test")), size)
     labels = np.repeat(np.arange(len(characters), dtype=np.int32), per_class)
     return CharacterDataset(name, split, images, labels, Labels(tuple(characters)), **ABOUT)

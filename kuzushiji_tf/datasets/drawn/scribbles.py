@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kuzushiji_tf.datasets.drawn.handwriting import Variation
-from kuzushiji_tf.ink.normalization import draw_segments
+from kuzushiji_tf.ink.normalization import Inking, draw_segments
 from kuzushiji_tf.ink.strokes import Strokes, to_segments
 
 POINTS_PER_TURN = 16  # of a loop, and between two knots of a scrawl
@@ -58,7 +58,7 @@ def _draw(drawings: list[np.ndarray], ink: np.ndarray, image_size: int) -> np.nd
         half_widths[row, : len(drawing)] = pens[row] * scale / 2
     softness = 1 + scale * INK.softness * ink[:, 1] ** 2
     level, placement = 1 - INK.brightness * ink[:, 2], INK.placement * (2 * ink[:, 3:] - 1)
-    return draw_segments(segments, half_widths, image_size, softness, level, placement)
+    return draw_segments(segments, half_widths, image_size, Inking(softness, level, placement))
 
 
 def _scrawl(random: np.random.Generator) -> Strokes:

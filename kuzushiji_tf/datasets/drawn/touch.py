@@ -40,12 +40,12 @@ def _load(name: str, characters: str, split: str, options: LoadOptions) -> Chara
     others = max(per_class, round(UNKNOWN_SHARE * per_class * len(characters)))
     count = per_class * len(characters)
     images = np.empty((count + others, size, size), np.uint8)
+    entropy = options.seed, int(split == "test")
     for index, character in enumerate(characters):
         rows = slice(index * per_class, (index + 1) * per_class)
-        images[rows] = draw_characters(character, per_class, options.seed, split, size)
+        images[rows] = draw_characters(character, per_class, entropy, size)
     models = [form.strokes for character in characters for form in forms_of(character)]
-    entropy = (options.seed, int(split == "test"), ord(UNKNOWN))
-    images[count:] = draw_scribbles(others, entropy, size, models)
+    images[count:] = draw_scribbles(others, (*entropy, ord(UNKNOWN)), size, models)
     labels = np.full(count + others, len(characters), np.int32)
     labels[:count] = np.repeat(np.arange(len(characters)), per_class)
     return CharacterDataset(name, split, images, labels, Labels((*characters, UNKNOWN)), **ABOUT)

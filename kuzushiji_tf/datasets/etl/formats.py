@@ -1,8 +1,8 @@
 """The record formats of the ETL Character Database: the fields as published, and packed pixels to images.
 
-Source: the format descriptions on the database's site, form_m, form_k, form_c, form_e8b, form_e8g, form_e9b and form_e9g
-(etlcdb.db.aist.go.jp/etlcdb/etln/). All integers are big-endian, and the first of several pixels in a byte stands in
-its highest bits. In every type a high value is ink.
+Source: the format descriptions on the database's site, form_m, form_k, form_c, form_e8b, form_e8g, form_e9b and
+form_e9g (etlcdb.db.aist.go.jp/etlcdb/etln/). All integers are big-endian, and the first of several pixels in a byte
+stands in its highest bits. In every type a high value is ink.
 """
 
 from dataclasses import dataclass
@@ -105,8 +105,7 @@ def _type_b(uncertain: int) -> np.dtype:
 # ETL2: 3,660 characters of 6 bits, the first 60 of them the header.
 _TYPE_K = np.dtype([("header", "u1", 45), ("pixels", "u1", 2700)])
 
-# ETL3, ETL4 and ETL5: 2,952 bytes. The header is 48 words of 36 bits; those read alone are the JIS code, the first 8 bits
-# of the third word, and, with the words that say who wrote it, the sheet, the second word.
+# ETL3, ETL4 and ETL5: 2,952 bytes. The header is 48 words of 36 bits. The JIS code is the first 8 bits of the third.
 _TYPE_C = np.dtype(
     {
         "names": ["header", "code", "pixels"],

@@ -62,8 +62,10 @@ def _load(name: str, split: str, options: LoadOptions) -> CharacterDataset:
     size = options.image_size or IMAGE_SIZE
     files = record_files(source, SETS[name].pattern)
     changed = {str(path.resolve()): path.stat().st_mtime_ns for path in {file.path for file in files}}
-    identity = {"form": 1, "size": size, "changed": changed, "files": [[str(file), file.size] for file in files]}
-    folder = open_decoded(name, identity, lambda folder: _build(name, source, size, options.skip_damaged, folder))
+    identity = {"form": 1, "image_size": size, "changed": changed, "files": [[str(file), file.size] for file in files]}
+    folder = open_decoded(
+        name, source, identity, lambda folder: _build(name, source, size, options.skip_damaged, folder)
+    )
     return replace(_open(name, split, folder / f"{name}.npz"), left_out=read_left_out(folder))
 
 

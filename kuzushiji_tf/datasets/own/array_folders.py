@@ -174,12 +174,8 @@ def _rows_of(arrays: _Arrays, split: str) -> slice | np.ndarray:
         np.save(folder / "is_test.npy", held_out_rows(content_keys(arrays.images), arrays.labels, len(arrays.classes)))
 
     states = [(arrays.path / name).stat() for name in (IMAGES, LABELS)]
-    identity = {
-        "form": 1,
-        "source": str(arrays.path.resolve()),
-        "files": [(state.st_size, state.st_mtime_ns) for state in states],
-    }
-    is_test = np.load(open_decoded("array-folder-split", identity, build) / "is_test.npy")
+    identity = {"form": 1, "files": [(state.st_size, state.st_mtime_ns) for state in states]}
+    is_test = np.load(open_decoded("array-folder-split", arrays.path, identity, build) / "is_test.npy")
     return rows_of(arrays.path, is_test, split)
 
 

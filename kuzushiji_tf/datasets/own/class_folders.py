@@ -81,16 +81,10 @@ def load_folder(path: Path, split: str, options: LoadOptions) -> CharacterDatase
     check_split(path, split, origin)
     listing = _list_classes(path)
     size = options.image_size or (origin or {}).get("image_size", SIZE)
-    identity = {
-        "form": 2,
-        "source": str(path.resolve()),
-        "size": size,
-        "listing": _digest(listing),
-        "made_by_us": origin is not None,
-    }
+    identity = {"form": 2, "image_size": size, "listing": _digest(listing), "made_by_us": origin is not None}
 
     reading = _Reading(size, options.skip_damaged, made_by_us=origin is not None)
-    decoded = open_decoded("folder", identity, lambda folder: _decode(path, listing, reading, folder))
+    decoded = open_decoded("folder", path, identity, lambda folder: _decode(path, listing, reading, folder))
     rows = slice(None) if origin else rows_of(path, np.load(decoded / "is_test.npy"), split)
     originals = np.load(decoded / "originals.npy")[rows]
     return CharacterDataset(
@@ -157,8 +151,8 @@ def _character_of(folder: Path) -> str:
         return character
     hint = f"; if it holds the class folders, name {folder} as the data set" if _has_folders(folder) else ""
     raise UserError(
-        f"{folder}: the name {folder.name!r} is neither one character nor a code point such as U+3042; rename the folder "
-        f"to the character whose pictures it holds, or move it away{hint}."
+        f"{folder}: the name {folder.name!r} is neither one character nor a code point such as U+3042; rename the "
+        f"folder to the character whose pictures it holds, or move it away{hint}."
     )
 
 

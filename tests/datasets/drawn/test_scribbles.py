@@ -26,7 +26,7 @@ def test_scribbles_have_ink_and_a_margin_at_any_size():
 
 def test_brightness_and_softness_do_not_give_scribbles_away():
     """They come from the same distributions as those of characters, so that only the shape tells."""
-    characters = draw_characters("永字八法", 100, 0, "train", 64)
+    characters = draw_characters("永字八法", 100, (0, 0), 64)
     brightest = [images.max(axis=(1, 2)) for images in (draw_scribbles(400, (0,), 64), characters)]
     for share in (0.1, 0.5, 0.9):
         low, high = (np.quantile(values, share) for values in brightest)

@@ -31,7 +31,7 @@ def own_cache(tmp_path, monkeypatch):
 def drawn():
     """Drawn characters, 64 pixels square: of each, one for each writer."""
     characters = "".join(dict.fromkeys(KANJI + "あかアカ"))
-    images = draw_characters(characters, WRITERS, 0, "train", 64)
+    images = draw_characters(characters, WRITERS, (0, 0), 64)
     return {character: images[index * WRITERS :][:WRITERS] for index, character in enumerate(characters)}
 
 

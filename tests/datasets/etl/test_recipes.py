@@ -24,7 +24,7 @@ WRITERS = 14  # of which two are for testing
 def folder(tmp_path_factory):
     """ETL8G with hiragana and kanji, ETL1 with katakana and digits, as their record files."""
     characters = "".join(EXPECTED.values()) + "1"
-    images = draw_characters(characters.replace("1", "ノ"), WRITERS, 0, "train", 64)
+    images = draw_characters(characters.replace("1", "ノ"), WRITERS, (0, 0), 64)
     drawn = {character: images[place * WRITERS :][:WRITERS] for place, character in enumerate(characters)}
     path = tmp_path_factory.mktemp("etl")
     g_files, m_records = {}, []

@@ -1,0 +1,44 @@
+"""`data cache`: what was decoded into the cache, and how it is removed."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheFlags:
+    """List what was decoded into the cache, or remove it; what is removed is decoded again when it is needed.
+
+    Stale is what nobody can use any more: its source is gone or has changed. It goes by itself, too, in time.
+    """
+
+    remove: Literal["nothing", "stale", "all"] = "nothing"  # what is removed
+    json: bool = False  # print what is (still) there as one JSON object in the last line
+
+
+def show_cache(flags: CacheFlags) -> None:
+    """List the cache, having removed what was asked for."""
+    from kuzushiji_tf.datasets.decoded import decoded_root, list_decoded, remove_decoded
+
+    entries = list_decoded()
+    for entry in entries:
+        used = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+        source = "unfinished" if entry.source is None else f"from {entry.source}"
+        print(f"{_megabytes(entry.size):>12}  {used}  {entry.folder.name}  {source}{'  (stale)' * entry.is_stale}")
+    removed = remove_decoded(e for e in entries if flags.remove == "all" or (flags.remove == "stale" and e.is_stale))
+    if removed:
+        print(f"removed: {len(removed):,} of {len(entries):,}, {_megabytes(sum(entry.size for entry in removed))}")
+        entries = list_decoded()
+    total = sum(entry.size for entry in entries)
+    print(f"{_megabytes(total)} in {decoded_root()}" if entries else "Nothing is in the cache.")
+    if flags.json:
+        listed = [
+            {"name": entry.folder.name, "source": str(entry.source or ""), "bytes": entry.size, "stale": entry.is_stale}
+            for entry in entries
+        ]
+        print(json.dumps({"bytes": total, "decoded": listed}, ensure_ascii=False))
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kuzushiji_tf.errors import unknown_name
+from kuzushiji_tf.models.registry import model_names
 from kuzushiji_tf.recognition.cards import CARD
 
 # In a checkout a link to its `saved_models`, which is the place that people know.
@@ -12,6 +13,14 @@ PRETRAINED = (Path(__file__).parent / "saved_models").resolve()
 def pretrained_names() -> list[str]:
     """Return the names that `Recognizer.pretrained` takes."""
     return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CARD}"))
+
+
+def list_models(pretrained: bool = False) -> list[str]:
+    """Return the names of the models that can be trained, or of the recognizers that are trained already.
+
+    The first are what `build_model` and `TrainingConfig.model` take, the others what `Recognizer.pretrained` takes.
+    """
+    return pretrained_names() if pretrained else model_names()
 
 
 def pretrained_folder(name: str) -> Path:

@@ -1,5 +1,6 @@
 """The libraries underneath: which are installed, in what version, and how their notes are kept off the screen."""
 
+import logging
 import os
 import sys
 import threading
@@ -55,14 +56,17 @@ def extra_needed() -> Iterator[None]:
 
 @contextmanager
 def native_notes_hidden() -> Iterator[None]:
-    """Send what is written to file descriptor 2 nowhere; Python's own exceptions pass as always."""
+    """Send what is written to file descriptor 2, and TensorFlow's log, nowhere; exceptions pass as always."""
+    log = logging.getLogger("tensorflow")  # it goes to standard output in a notebook
     with _TURN, open(os.devnull, "wb") as nowhere:
         sys.stderr.flush()
-        screen = os.dup(2)
+        screen, before = os.dup(2), log.disabled
         os.dup2(nowhere.fileno(), 2)
+        log.disabled = True
         try:
             yield
         finally:
+            log.disabled = before
             os.dup2(screen, 2)
             os.close(screen)
 

@@ -1,6 +1,7 @@
 """What native code writes is hidden, and the stream is whole again afterwards; a missing extra is named."""
 
 import ast
+import logging
 import os
 import re
 import sys
@@ -26,6 +27,13 @@ def test_native_notes_are_hidden_and_later_ones_are_not(capfd):
         os.write(2, b"a note\n")
     os.write(2, b"a word\n")
     assert capfd.readouterr().err == "a word\n"
+
+
+def test_the_log_of_tensorflow_is_hidden_meanwhile(caplog):
+    with native_notes_hidden():
+        logging.getLogger("tensorflow").warning("a note")
+    logging.getLogger("tensorflow").warning("a word")
+    assert caplog.messages == ["a word"]
 
 
 def test_an_error_passes_and_the_stream_comes_back(capfd):

@@ -107,7 +107,7 @@ def joined(
     """Return the work directory of an ensemble; join its members where that was not done or they have changed since.
 
     Raises:
-        UserError: a member is not finished, the folder holds a run that is not an ensemble, or as `ensembles.join_runs`.
+        UserError: a member is not finished, the folder holds another kind of run, or as `ensembles.join_runs`.
     """
     from kuzushiji_tf.training.ensembles import holds_ensemble_of, join_runs
 

@@ -43,7 +43,7 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target).resolve()  # a link to a folder stays: the folder behind it is replaced
     if target.exists() and not target.is_dir():
-        raise UserError(f"{target} is a file; a folder is to be written there: move it away or name another.")
+        raise UserError(f"{target} is a file, and a folder has to be written there: move it away, or name another.")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     old = temporary.with_name(temporary.name + ".old")

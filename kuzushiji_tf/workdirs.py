@@ -34,7 +34,7 @@ _DRAWN_BY_PROGRAM = frozenset({"kana", "katakana", "hiragana+katakana", "touch-k
 
 @dataclass(frozen=True)
 class TrainingFolder:
-    """Where a training keeps what it needs to go on, and what one watches it by."""
+    """Where a training keeps what it needs to continue, and what shows how it fares."""
 
     path: Path
 

@@ -19,7 +19,7 @@ def test_missing_file_is_a_user_error_and_a_file_not_found_error():
     [("kmnsit", "'kmnist'"), ("KMNIST", "'kmnist'"), ("k-49", "'k49'"), ("kan", "'kana'"), ("hiragana", "katakana")],
 )
 def test_unknown_data_set_name_suggests_the_nearest(name, suggestion):
-    with pytest.raises(UserError, match=rf"There is no data set named '{name}'; did you mean .*{suggestion}"):
+    with pytest.raises(UserError, match=rf"'{name}'.*{suggestion}"):
         load_dataset(name, "test")
 
 
@@ -28,5 +28,5 @@ def test_name_near_to_none_lists_all():
 
 
 def test_unknown_split_lists_the_known_ones():
-    with pytest.raises(UserError, match="The data set 'tomoe' has no 'train' split; it has: test"):
+    with pytest.raises(UserError, match=r"'tomoe'.*'train'.*: test"):
         load_dataset("tomoe", "train")

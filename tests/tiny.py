@@ -49,10 +49,10 @@ def bars_dataset(count: int, seed: int = 0) -> CharacterDataset:
     return CharacterDataset("kmnist", "train", images, labels, CHARACTERS, "a licence", "a credit")
 
 
-def write_run(path: Path, model, dataset: CharacterDataset, **knobs) -> WorkDirectory:
+def write_run(path: Path, model, dataset: CharacterDataset, **settings) -> WorkDirectory:
     """Write a work directory as a finished training run leaves it."""
     workdir = WorkDirectory(path)
-    config = TrainingConfig(dataset=dataset.name, **knobs).to_dict()
+    config = TrainingConfig(dataset=dataset.name, **settings).to_dict()
     data = {"name": dataset.name, "images": len(dataset), "licence": dataset.licence, "credit": dataset.credit}
     write_json(workdir.config_file, {"config": config, "versions": {"keras": "3"}, "data": data, "result": {}})
     dataset.classes.write(workdir.labels_file)

@@ -60,7 +60,7 @@ class EpochPlan:
         shuffled = tf.raw_ops.RandomIndexShuffle(
             index=index, seed=tf.cast(seed, tf.uint32), max_index=tf.constant(self.count - 1, tf.int64), rounds=_ROUNDS
         )
-        # The cipher behind the shuffle favors some positions of small data sets; a rotation of each pass evens that out.
+        # The cipher behind the shuffle favors some positions of small sets; a rotation of each pass evens that out.
         rotation = tf.random.stateless_uniform((), seed[:2], maxval=self.count, dtype=tf.int64)
         return (shuffled + rotation) % self.count
 

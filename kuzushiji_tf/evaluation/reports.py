@@ -244,14 +244,14 @@ def image_grid(images: np.ndarray, titles: Sequence[str] | None = None) -> np.nd
 
 def _read_history(path: Path) -> dict[str, list[float]]:
     if not path.is_file():
-        raise MissingFileError(f"There is no history {path}.")
+        raise MissingFileError(f"There is no history file {path}.")
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     try:
         columns = {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
         columns["epoch"]
     except (IndexError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path} is not the history of a run: it must hold numbers, one row an epoch.") from None
+        raise UserError(f"{path} is not the history of a run: it must hold numbers, one row for each epoch.") from None
     return columns
 
 

@@ -130,7 +130,7 @@ def fit_images(dataset: CharacterDataset, predictor: Predictor) -> CharacterData
         sizes = ["x".join(map(str, size)) for size in (dataset.image_size, predictor.image_size)]
         raise UserError(
             f"The images of {dataset.name} are {sizes[0]} pixels and {predictor.path} takes {sizes[1]}: "
-            "resizing would distort the characters, so choose a model or a data set of the other's proportions."
+            "resizing would distort the characters, so choose a model and a data set of the same proportions."
         )
     if not boxed:
         return dataset.resized(height)

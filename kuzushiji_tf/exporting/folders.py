@@ -175,11 +175,11 @@ def _check_model(model: keras.Model, labels: Labels, test: CharacterDataset) -> 
     if height != width:
         raise UserError(f"The model takes images of {height} x {width} pixels; only square ones can be exported.")
     if model.outputs[0].shape[1] != len(labels):
-        raise UserError(f"The model tells {model.outputs[0].shape[1]} classes apart, but {len(labels)} are named.")
+        raise UserError(f"The model has {model.outputs[0].shape[1]} classes, but there are {len(labels)} labels.")
     if test.classes != labels or test.image_size != (height, width):
         raise UserError(
             f"The {test.split} split of {test.name} has other classes or another image size than the model: "
-            "its files changed after the training, so train again."
+            "its files have changed since the training, so train again."
         )
 
 

@@ -30,7 +30,7 @@ NEAR_TIE = 0.5
 
 
 class BeyondBoundError(UserError):
-    """A file says something else than the Keras model."""
+    """A file disagrees with the Keras model."""
 
 
 @dataclass(frozen=True)

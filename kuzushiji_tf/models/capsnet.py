@@ -49,7 +49,7 @@ def capsnet(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: 
     if classes * capsules.shape[1] * _CLASS_DIMENSIONS > _MOST_VOTES:
         raise UserError(
             f"capsnet has a matrix for each of {capsules.shape[1]:,} primary capsules and {classes:,} classes, which "
-            "no memory holds: choose another --model, fewer --classes or a smaller --image-size."
+            "do not fit into memory: choose another --model, fewer --classes or a smaller --image-size."
         )
     # A matrix of its own from each primary capsule to each class, with the spread of the authors' code.
     votes = layers.EinsumDense(
@@ -95,8 +95,8 @@ class RedrawingLoss(layers.Layer):
     Inputs: logits, drawn pixels `[batch, h * w]` in 0..1, the images `[batch, h, w, 1]` in 0..255.
     """
 
-    def __init__(self, weight: float, **knobs):
-        super().__init__(**knobs)
+    def __init__(self, weight: float, **settings):
+        super().__init__(**settings)
         self.weight = weight
 
     def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:

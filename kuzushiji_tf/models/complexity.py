@@ -22,7 +22,9 @@ def multiply_accumulates(model: keras.Model) -> int:
     # A Sequential model wraps a functional one; the nodes are the uses of layers that belong to this very graph.
     graph = getattr(model, "_functional", None) or model
     if not hasattr(graph, "_nodes_by_depth"):
-        raise ValueError(f"{model.name} is no functional model: it has no graph in which operations could be counted.")
+        raise ValueError(
+            f"{model.name} is not a functional model: it has no graph in which operations could be counted."
+        )
     nodes = itertools.chain.from_iterable(graph._nodes_by_depth.values())
     return sum(_of_node(node) for node in nodes if not node.is_input)
 

@@ -44,7 +44,7 @@ def fit_neighbors(config: TrainingConfig, dataset: CharacterDataset, rows: np.nd
     if not by_components and settings.components != Neighbors().components:
         raise UserError(f"neighbors.components is a choice of {COMPONENTS}; {PLAIN} compares pixels: leave it out.")
     if len(rows) < settings.neighbors:
-        raise UserError(f"neighbors.neighbors is {settings.neighbors}, but there are {len(rows)} training images.")
+        raise UserError(f"neighbors.neighbors is {settings.neighbors}, but there are only {len(rows)} training images.")
     images = np.ascontiguousarray(dataset.images[rows])
     learned = {"images": images, "labels": dataset.labels[rows]}
     if by_components:

@@ -74,7 +74,7 @@ def model_names() -> list[str]:
 
 
 def register_model(name: str, build: _Builder, choices: Iterable[str] = ()) -> None:
-    """Register a model of one's own: from now on it trains, is exported and stands in recipes as the others do.
+    """Register a model of one's own: from now on it is trained, exported and named in recipes as the others are.
 
     An installed package does the same for good by an entry point of the group `kuzushiji_tf.models` that names its
     builder, or a `ModelEntry`.
@@ -88,7 +88,7 @@ def register_model(name: str, build: _Builder, choices: Iterable[str] = ()) -> N
         UserError: the name is taken, or an unknown choice.
     """
     if name in (*_ENTRIES, *_RESERVED, *plugins_of(ENTRY_POINTS)):
-        raise UserError(f"There already is a model named {name!r}; choose another name.")
+        raise UserError(f"There is already a model named {name!r}; choose another name.")
     _ENTRIES[name] = ModelEntry(build, tuple(choices))
 
 
@@ -126,7 +126,7 @@ def build_model(  # noqa: PLR0913 -- what a network depends on, each with a name
 
     Raises:
         UserError: an unknown name, a choice that the family does not have, fewer than two classes, an image smaller
-            than 8 pixels, or a model of one's own that returns something else than logits.
+            than 8 pixels, or a model of one's own that returns something other than logits.
     """
     entry = _entry_of(name)
     _require_choices(name, entry.choices, architecture)
@@ -179,8 +179,8 @@ def _entry_of(name: str, others: tuple[str, ...] = ()) -> ModelEntry:
         raise unknown_name("model", name, (*_ENTRIES, *plugins, *others))
     if name in _ENTRIES:
         raise UserError(
-            f"An installed package brings a model named {name!r}, as this one does: remove that package, or rename "
-            f"its entry point of the group {ENTRY_POINTS}."
+            f"An installed package offers a model named {name!r}, a name that is taken: uninstall that package, or "
+            f"rename its entry point of the group {ENTRY_POINTS}."
         )
     found = load_plugin(plugins[name])
     if not isinstance(found, ModelEntry) and not callable(found):
@@ -208,5 +208,5 @@ def _require_logits(name: str, logits: Any, classes: int) -> None:
         found = f"{logits.dtype} {list(logits.shape)}" if is_tensor else f"a {type(logits).__name__}"
         raise UserError(
             f"The model {name!r} returns {found}; it must return logits, float32 [None, {classes}] (building.classify "
-            "makes them of features)."
+            "makes them from features)."
         )

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.errors import UserError, reason_of
 from kuzushiji_tf.evaluation.reports import confusion_image, image_grid
 from kuzushiji_tf.files import write_text
 from kuzushiji_tf.training.checkpoints import save_checkpoint, save_for_use
@@ -88,7 +88,9 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         with open(path, encoding="utf-8", newline="") as stream:
             return list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"The history {path} cannot be read ({error}); start again with --overwrite.") from None
+        raise UserError(
+            f"The history {path} cannot be read ({reason_of(error)}); start again with --overwrite."
+        ) from None
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -137,7 +139,7 @@ class StopOnInterrupt(keras.callbacks.Callback):
     """Ends a run by Ctrl-C, at the latest with the step under way.
 
     Python prints and drops what is raised inside a destructor, the `KeyboardInterrupt` of a Ctrl-C too, so that a run
-    would go on now and then. A context manager around `fit`, since it takes the place of Python's own handler.
+    would continue now and then. A context manager around `fit`, since it takes the place of Python's own handler.
 
     Raises:
         KeyboardInterrupt: from `fit`.

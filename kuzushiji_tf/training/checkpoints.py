@@ -100,7 +100,7 @@ def save_for_use(
 
 
 def _in_float32(operation: keras.Operation) -> keras.Operation:
-    # What is no layer, such as a slice, computes in its input's precision.
+    # What is not a layer, such as a slice, computes in its input's precision.
     dtype = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
     return type(operation).from_config(operation.get_config() | dtype)
 

@@ -160,7 +160,7 @@ def held_out_by_all(runs: Sequence[WorkDirectory], data_dir: Path | None = None)
         if run.description["data"].get("content_hash") != dataset.content_hash:
             raise UserError(
                 f"{run.path} was trained on other images of {config.dataset} than those of {runs[0].path} today, so "
-                "what it held out cannot be told; use equal weights."
+                "nobody can tell which of them it held out; use equal weights."
             )
     rows = np.arange(len(dataset))
     for run in runs:

@@ -52,8 +52,8 @@ def asked(monkeypatch) -> list:
     return splits
 
 
-def _finished(path, model, dataset=TRAIN, **knobs) -> WorkDirectory:
-    run = write_run(path, model, dataset, **knobs)
+def _finished(path, model, dataset=TRAIN, **settings) -> WorkDirectory:
+    run = write_run(path, model, dataset, **settings)
     description = run.description
     data = {**description["data"], "content_hash": dataset.content_hash}
     result = {"parameters": 1, "minutes": 1.5, "device": "2 x CPU"}
@@ -136,10 +136,10 @@ def test_the_run_of_an_ensemble_holds_all_that_a_run_holds(models, paths, asked,
 
 
 def test_weights_are_fitted_on_what_every_run_held_out_of_the_training_split(models, asked, tmp_path):
-    knobs = ({"validation_fraction": 0.3, "seed": 1}, {"validation_fraction": 0.4, "seed": 2})
-    runs = [_finished(tmp_path / name, model, **some) for name, model, some in zip("ab", models, knobs, strict=True)]
+    settings = ({"validation_fraction": 0.3, "seed": 1}, {"validation_fraction": 0.4, "seed": 2})
+    runs = [_finished(tmp_path / name, model, **some) for name, model, some in zip("ab", models, settings, strict=True)]
     expected = set.intersection(
-        *(set(validation_rows(TRAIN, some["validation_fraction"], some["seed"])[1]) for some in knobs)
+        *(set(validation_rows(TRAIN, some["validation_fraction"], some["seed"])[1]) for some in settings)
     )
     held_out = held_out_by_all(runs)
     np.testing.assert_array_equal(held_out.images, TRAIN.images[sorted(expected)])

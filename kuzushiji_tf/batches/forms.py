@@ -50,7 +50,7 @@ class Task:
 
 def write_arrays(task: Task, hidden: Path, folder: Path) -> None:
     """Write the arrays of an array folder, as far as they are not in `hidden` yet."""
-    arrays = {
+    arrays: dict[str, tuple[tuple[int, ...], np.dtype]] = {
         IMAGES: ((task.count, *task.dataset.image_size), np.dtype(np.uint8)),
         LABELS: ((task.count,), np.dtype(np.int32)),
         ORIGINALS: ((task.count,), np.dtype(np.int32)),

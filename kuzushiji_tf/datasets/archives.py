@@ -27,9 +27,9 @@ def read_members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
             for count, member in enumerate(archive, start=1):
                 _require_harmless(path, member, count)
                 # A stream's members are kept in a list for later; nobody needs them, and they fill the memory.
-                archive.members.clear()
-                if member.isfile():
-                    yield PurePosixPath(member.name), archive.extractfile(member).read()
+                archive.members.clear()  # type: ignore[attr-defined]
+                if content := archive.extractfile(member):
+                    yield PurePosixPath(member.name), content.read()
     except UserError:
         raise
     except FileNotFoundError:

@@ -7,13 +7,14 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 
 from kuzushiji_tf.errors import MissingFileError, UserError
 
 LARGEST = 16 << 30  # bytes of an array whose size is not known beforehand; a small file can claim any
+Found = TypeVar("Found", np.ndarray, dict[str, np.ndarray])
 _CHUNK = 1 << 20
 # What zipfile, gzip and NumPy's header parser raise on damaged, encrypted or foreign files.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
@@ -65,7 +66,7 @@ def read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
     return _read(path, lambda: _read_idx(path, shape))
 
 
-def _read(path: str | Path, reader: Callable[[], np.ndarray]) -> np.ndarray:
+def _read(path: str | Path, reader: Callable[[], Found]) -> Found:
     try:
         return reader()
     except UserError:
@@ -157,7 +158,7 @@ def _read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
         if found_dtype != "uint8" or found_shape != shape:
             raise _other_array(path, found_dtype, found_shape, np.dtype(np.uint8), shape)
         array = np.empty(shape, np.uint8)
-        _fill(stream, array)
+        _fill(cast(IO[bytes], stream), array)
     return array
 
 

@@ -28,18 +28,19 @@ def load_combined(names: Sequence[str], split: str, options: LoadOptions) -> Cha
     name = "+".join(names)
     if len(set(names)) < len(names):
         raise UserError(f"The data set {name!r} names a part twice; name each once.")
-    for part in names:
-        if split not in entry_of(part).splits:
+    for own in names:
+        if split not in entry_of(own).splits:
             raise UserError(
-                f"The data set {name!r} has no {split!r} split, since its part {part!r} has only: "
-                f"{', '.join(entry_of(part).splits)}."
+                f"The data set {name!r} has no {split!r} split, since its part {own!r} has only: "
+                f"{', '.join(entry_of(own).splits)}."
             )
     seen = np.zeros(0, "S32")
     if split == "train":
-        tests = (_load_part(part, "test", options) for part in names if "test" in entry_of(part).splits)
+        tests = (_load_part(own, "test", options) for own in names if "test" in entry_of(own).splits)
         seen = np.concatenate([seen, *(content_keys(test.images) for test in tests)])
-    parts, sizes = [], []
-    for part in (_load_part(part, split, options) for part in names):
+    parts: list[CharacterDataset] = []
+    sizes: list[int] = []
+    for part in (_load_part(own, split, options) for own in names):
         keys = content_keys(part.images)
         is_new = ~np.isin(keys, seen)
         parts.append(part if is_new.all() else part.select(np.flatnonzero(is_new)))

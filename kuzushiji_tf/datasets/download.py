@@ -90,4 +90,4 @@ def _reason(error: Exception) -> str:
         return "broken transfer"
     if isinstance(error, ValueError):
         return "other content than published"
-    return error.strerror or type(error).__name__
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -71,7 +71,7 @@ def path_to_stroke(path: str) -> np.ndarray:
     try:
         segments = list(SvgPath(path))
         times = np.linspace(0.0, 1.0, POINTS_PER_CURVE + 1)[1:]
-        points = [[(segments[0].end.x, segments[0].end.y)]]
+        points = [np.array([(segments[0].end.x, segments[0].end.y)])]
         points += [np.asarray(segment.npoint(times)) for segment in segments[1:]]
     except (AttributeError, IndexError, TypeError, ValueError):
         raise UserError(f"{path!r} is not an SVG path.") from None

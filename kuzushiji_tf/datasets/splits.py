@@ -68,10 +68,10 @@ def divided_anew(train: CharacterDataset, test: CharacterDataset, split: str) ->
     wanted = held_out == (split == "test")
     rows = np.split(wanted, [len(train)])
     parts = [part.select(np.flatnonzero(own)) for part, own in zip((train, test), rows, strict=True)]
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels")}
-    if train.sources is not None:
-        joined["sources"] = np.concatenate([part.sources for part in parts])
-    return replace(train, split=split, groups=None, **joined)
+    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    sources = [part.sources for part in parts if part.sources is not None]
+    joined = np.concatenate(sources) if sources else None
+    return replace(train, split=split, images=images, labels=labels, groups=None, sources=joined)
 
 
 def validation_rows(dataset: CharacterDataset, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -236,7 +236,7 @@ def _to_gray(image: np.ndarray, paper: int) -> np.ndarray:
         raise UserError(f"An image must be uint8 [h, w], [h, w, 3] or [h, w, 4], not {image.dtype} {image.shape}.")
     if image.ndim == 2:
         return image.astype(np.float32)
-    color = image[..., :3].astype(np.float32)
+    color: np.ndarray = image[..., :3].astype(np.float32)
     if image.shape[2] == 4:
         opacity = image[..., 3:].astype(np.float32) / 255
         color = color * opacity + paper * (1 - opacity)

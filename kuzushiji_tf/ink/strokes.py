@@ -159,8 +159,8 @@ def to_segments(strokes: Strokes, longest: float) -> np.ndarray:
         steps = np.linalg.norm(np.diff(stroke, axis=0), axis=1)
         pieces = np.maximum(np.ceil(steps / longest), 1).astype(int)
         knots = np.concatenate([[0], np.cumsum(pieces)])
-        points = [np.interp(np.arange(knots[-1] + 1), knots, stroke[:, axis]) for axis in (0, 1)]
-        points = np.stack(points, axis=1).astype(np.float32)
+        along = [np.interp(np.arange(knots[-1] + 1), knots, stroke[:, axis]) for axis in (0, 1)]
+        points = np.stack(along, axis=1).astype(np.float32)
         parts.append(np.stack([points[:-1], points[1:]], axis=1))
     return np.concatenate(parts)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from kuzushiji_tf.datasets.core import in_lots
 from kuzushiji_tf.ink.normalization import Inking, draw_segments
 from kuzushiji_tf.ink.strokes import Strokes, arc_length, normalize, resample
 
@@ -20,7 +21,7 @@ SIMPLIFICATIONS = (0.015, 0.03, 0.06)  # how far from the model a hasty form may
 HOOK_LENGTH = 0.25  # at most, fraction of the box
 HOOK_COSINE = 0.2  # at most, of the turn with which a hook begins
 HOOK_STEP = 0.02  # between the points looked at in search of a hook, fraction of the box
-CHARACTERS_AT_ONCE = 128
+DRAWN_AT_ONCE = 128  # images
 
 _CHARACTER_DRAWS, _STROKE_DRAWS = 27, 18  # random numbers that one image takes
 
@@ -95,14 +96,13 @@ def draw_handwriting(
     shares = np.cumsum([form.weight for form in forms])
     draws = 1 + max(model.draws for model in models)
     images = np.empty((count, image_size, image_size), np.uint8)
-    for start in range(0, count, CHARACTERS_AT_ONCE):
-        stop = min(start + CHARACTERS_AT_ONCE, count)
-        table = generator.random((stop - start, draws), dtype=np.float32)
+    for part in in_lots(count, DRAWN_AT_ONCE):
+        table = generator.random((part.stop - part.start, draws), dtype=np.float32)
         choice = np.searchsorted(shares, table[:, 0] * shares[-1], side="right")
         for number, model in enumerate(models):
             rows = np.flatnonzero(choice == number)
             if len(rows):
-                images[start + rows] = _draw(model, table[rows, 1:], image_size, variation)
+                images[part.start + rows] = _draw(model, table[rows, 1:], image_size, variation)
     return images
 
 

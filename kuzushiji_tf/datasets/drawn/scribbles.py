@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kuzushiji_tf.datasets.drawn.handwriting import Variation
+from kuzushiji_tf.datasets.core import in_lots
+from kuzushiji_tf.datasets.drawn.handwriting import DRAWN_AT_ONCE, Variation
 from kuzushiji_tf.ink.normalization import Inking, draw_segments
 from kuzushiji_tf.ink.strokes import Strokes, to_segments
 
 POINTS_PER_TURN = 16  # of a loop, and between two knots of a scrawl
 INK = Variation()  # pen, softness and brightness vary as in handwriting, so that they do not give scribbles away
-AT_ONCE = 128
 
 
 def draw_scribbles(
@@ -31,10 +31,9 @@ def draw_scribbles(
     """
     kinds = [_scrawl, _hatching, _loops, _crossed_lines, _marks]
     images = np.empty((count, image_size, image_size), np.uint8)
-    for start in range(0, count, AT_ONCE):
-        stop = min(start + AT_ONCE, count)
+    for part in in_lots(count, DRAWN_AT_ONCE):
         drawings, ink = [], []
-        for number in range(start, stop):
+        for number in range(part.start, part.stop):
             random = np.random.default_rng([*entropy, number])
             # Strokes of characters in disorder are what a recognizer mistakes most easily: a third of all.
             if characters and random.random() < 1 / 3:
@@ -43,7 +42,7 @@ def draw_scribbles(
                 strokes = kinds[random.integers(len(kinds))](random)
             drawings.append(to_segments(strokes, longest=0.1))
             ink.append(random.random(6))
-        images[start:stop] = _draw(drawings, np.array(ink, np.float32), image_size)
+        images[part] = _draw(drawings, np.array(ink, np.float32), image_size)
     return images
 
 
@@ -115,7 +114,7 @@ def _mixed_up(random: np.random.Generator, characters: Sequence[Strokes]) -> Str
     """Return strokes of several characters, each turned, scaled and put anywhere."""
     strokes = []
     for _ in range(random.integers(4, 12)):
-        character = characters[random.integers(len(characters))]
+        character = characters[int(random.integers(len(characters)))]
         stroke = character[random.integers(len(character))]
         size = random.uniform(0.6, 1.6)
         moved = (stroke - stroke.mean(axis=0)) * size

@@ -80,7 +80,7 @@ def verify_array_folder(path: Path) -> dict[str, Any]:
     """
     arrays = _open(path)
     if arrays.originals is not None:
-        _check_originals(arrays)
+        _check_originals(arrays, arrays.originals)
     with tqdm(total=len(arrays.images), desc="verifying", unit=" images", disable=None, leave=False) as progress:
         for part in in_lots(len(arrays.images)):
             is_blank = ~arrays.images[part].any(axis=(1, 2))
@@ -179,13 +179,13 @@ def _rows_of(arrays: _Arrays, split: str) -> slice | np.ndarray:
     return rows_of(arrays.path, is_test, split)
 
 
-def _check_originals(arrays: _Arrays) -> None:
-    label_of = np.empty(int(arrays.originals.max()) + 1, np.int32)
-    label_of[arrays.originals] = arrays.labels
-    wrong = label_of[arrays.originals] != arrays.labels
+def _check_originals(arrays: _Arrays, originals: np.ndarray) -> None:
+    label_of = np.empty(int(originals.max()) + 1, np.int32)
+    label_of[originals] = arrays.labels
+    wrong = label_of[originals] != arrays.labels
     if wrong.any():
         row = int(wrong.argmax())
         raise UserError(
-            f"{arrays.path / ORIGINALS}: image {row} shares its original, {arrays.originals[row]}, with images of "
+            f"{arrays.path / ORIGINALS}: image {row} shares its original, {originals[row]}, with images of "
             "another class."
         )

@@ -1,4 +1,4 @@
-"""The forms in which a set of images is written: arrays, class folders of pictures, TFRecord files."""
+"""The forms in which a set of images is written: arrays, and class folders of pictures (`records` has another)."""
 
 import io
 import json
@@ -56,7 +56,7 @@ def write_arrays(task: Task, hidden: Path, folder: Path) -> None:
         ORIGINALS: ((task.count,), np.dtype(np.int32)),
     }
     size = sum(task.count * _item(shape, dtype) for shape, dtype in arrays.values())
-    _require_space(folder, size - _taken(hidden))
+    require_space(folder, size - _taken(hidden))
     starts = [_reserve(hidden / name, shape, dtype) for name, (shape, dtype) in arrays.items()]
     for begin, length, lots in _windows(task, hidden, folder):
         windows = [
@@ -81,7 +81,7 @@ def write_folders(task: Task, hidden: Path, folder: Path) -> None:
     folders = [hidden / classes.code_point(index) for index in range(len(classes))]
     images, _, _ = next(task.lots(0, 1))
     sizes = [max(len(_png(image)), _BLOCK) for image in images[:_SAMPLE]]
-    _require_space(folder, math.ceil((task.count - images_done(hidden)) * sum(sizes) / len(sizes)))
+    require_space(folder, math.ceil((task.count - images_done(hidden)) * sum(sizes) / len(sizes)))
     for number in np.unique(task.dataset.labels):
         folders[number].mkdir(exist_ok=True)
     for begin, _, lots in _windows(task, hidden, folder):
@@ -90,23 +90,6 @@ def write_folders(task: Task, hidden: Path, folder: Path) -> None:
             for image, label, original in zip(*lot, strict=True):
                 (folders[label] / f"{place:07d}-{original}.png").write_bytes(_png(image))
                 place += 1
-
-
-def write_records(task: Task, hidden: Path, folder: Path) -> None:
-    """Write TFRecord files, as far as they are not in `hidden` yet."""
-    from kuzushiji_tf.batches.records import SHARD, mixing_stride, record_size, shard_paths, write_shard
-
-    for stray in hidden.glob(".*"):
-        stray.unlink()  # the unfinished file of a call that was killed
-    paths, stride, classes = shard_paths(hidden, task.count), mixing_stride(task.count), task.dataset.classes
-    done = sum(path.exists() for path in paths)  # they are written one after the other
-    finished = min(done * SHARD, task.count)
-    if finished < task.count:
-        _require_space(folder, math.ceil((task.count - finished) * record_size(task.lots(0, stride), classes)))
-    lots = task.lots(finished, stride)
-    with tqdm(total=task.count, initial=finished, desc=folder.name, unit=" images", disable=None) as bar:
-        for start, path in list(zip(range(0, task.count, SHARD), paths, strict=True))[done:]:
-            write_shard(path, min(SHARD, task.count - start), lots, classes, bar.update)
 
 
 def images_done(hidden: Path) -> int:
@@ -166,7 +149,12 @@ def _taken(hidden: Path) -> int:
     return sum(part.stat().st_blocks * 512 for part in hidden.glob("*.npy"))
 
 
-def _require_space(folder: Path, size: int) -> None:
+def require_space(folder: Path, size: int) -> None:
+    """Refuse to write so many bytes where fewer are free.
+
+    Raises:
+        UserError: that is so.
+    """
     free = shutil.disk_usage(folder.parent).free
     if size + _SMALL_FILES > free:
         raise UserError(

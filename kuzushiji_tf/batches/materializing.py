@@ -20,7 +20,6 @@ from kuzushiji_tf.batches.forms import (
     images_done,
     write_arrays,
     write_folders,
-    write_records,
 )
 from kuzushiji_tf.batches.resumable import resumable_folder
 from kuzushiji_tf.characters.labels import Labels
@@ -36,7 +35,7 @@ from kuzushiji_tf.runtime import versions_of
 # TensorFlow takes seconds to load and plain arrays need none of it: what needs it is imported where it is used.
 
 LOT = 256  # images made at a time; compiled for this number alone
-_WRITERS = {"npy": write_arrays, "folders": write_folders, "tfrecord": write_records}
+FORMS = ("npy", "folders", "tfrecord")
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,14 @@ def materialize(
     Raises:
         UserError: the target is there or in use, or the disk is too small.
     """
-    if form not in _WRITERS:
-        raise UserError(f"There is no format {form!r}; choose one of: {', '.join(_WRITERS)}.")
+    if form not in FORMS:
+        raise UserError(f"There is no format {form!r}; choose one of: {', '.join(FORMS)}.")
     folder = Path(folder).resolve()
     try:
         _check_target(folder, overwrite)
         task = _task(dataset, balance, form)
         with resumable_folder(folder, ORIGIN, task.origin, overwrite, _is_worth_keeping) as hidden:
-            _WRITERS[form](task, hidden, folder)
+            _writer(form)(task, hidden, folder)
             task.dataset.classes.write_index_json(hidden / INDEX)
             if form == "folders":
                 write_text(hidden / LICENCE_FILES[0], f"{dataset.licence}\n{dataset.credit}\n")
@@ -100,6 +99,14 @@ def materialize(
     except OSError as error:
         raise _unwritable(folder, error) from None
     return folder
+
+
+def _writer(form: str) -> Callable[[Task, Path, Path], None]:
+    if form == "tfrecord":
+        from kuzushiji_tf.batches.records import write_records
+
+        return write_records
+    return write_arrays if form == "npy" else write_folders
 
 
 def _task(dataset: CharacterDataset, balance: Balance, form: str) -> Task:

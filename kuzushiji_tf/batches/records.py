@@ -7,14 +7,30 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
-from kuzushiji_tf.batches.forms import Lot
+from kuzushiji_tf.batches.forms import Lot, Task, require_space
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.files import atomic_path
 
 SHARD = 1 << 15  # images of a file
 _SAMPLE = 64  # images that the size is estimated from
 _FRAME = 16  # bytes around each record: its length and two checksums
+
+
+def write_records(task: Task, hidden: Path, folder: Path) -> None:
+    """Write TFRecord files, as far as they are not in `hidden` yet."""
+    for stray in hidden.glob(".*"):
+        stray.unlink()  # the unfinished file of a call that was killed
+    paths, stride, classes = shard_paths(hidden, task.count), mixing_stride(task.count), task.dataset.classes
+    done = sum(path.exists() for path in paths)  # they are written one after the other
+    finished = min(done * SHARD, task.count)
+    if finished < task.count:
+        require_space(folder, math.ceil((task.count - finished) * record_size(task.lots(0, stride), classes)))
+    lots = task.lots(finished, stride)
+    with tqdm(total=task.count, initial=finished, desc=folder.name, unit=" images", disable=None) as bar:
+        for start, path in list(zip(range(0, task.count, SHARD), paths, strict=True))[done:]:
+            write_shard(path, min(SHARD, task.count - start), lots, classes, bar.update)
 
 
 def shard_paths(folder: Path, count: int) -> list[Path]:

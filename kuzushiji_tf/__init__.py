@@ -8,14 +8,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # by their own names again, which says that they are re-exported
+    from kuzushiji_tf.batches.tf_datasets import as_tf_dataset as as_tf_dataset
     from kuzushiji_tf.config import TrainingConfig as TrainingConfig
     from kuzushiji_tf.config import load_recipe as load_recipe
     from kuzushiji_tf.datasets.core import CharacterDataset as CharacterDataset
+    from kuzushiji_tf.datasets.registry import dataset_names as dataset_names
     from kuzushiji_tf.datasets.registry import load_dataset as load_dataset
+    from kuzushiji_tf.datasets.registry import register_dataset as register_dataset
     from kuzushiji_tf.errors import UserError as UserError
+    from kuzushiji_tf.evaluation.evaluating import evaluate as evaluate
+    from kuzushiji_tf.exporting.folders import export as export
     from kuzushiji_tf.ink.normalization import draw_ink as draw_ink
     from kuzushiji_tf.ink.normalization import fit_image as fit_image
     from kuzushiji_tf.models.registry import build_model as build_model
+    from kuzushiji_tf.models.registry import register_model as register_model
+    from kuzushiji_tf.recognition.pretrained import list_models as list_models
     from kuzushiji_tf.recognition.pretrained import pretrained_names as pretrained_names
     from kuzushiji_tf.recognition.readings import Candidate as Candidate
     from kuzushiji_tf.recognition.readings import Reading as Reading
@@ -26,18 +33,25 @@ __version__ = "0.2.0"
 
 # Name -> the module that it comes from; the imports above say the same to type checkers.
 _MODULES = {
-    "CharacterDataset": "datasets.core",
     "Candidate": "recognition.readings",
+    "CharacterDataset": "datasets.core",
     "Reading": "recognition.readings",
     "Recognizer": "recognition.recognizer",
     "TrainingConfig": "config",
     "UserError": "errors",
+    "as_tf_dataset": "batches.tf_datasets",
     "build_model": "models.registry",
+    "dataset_names": "datasets.registry",
     "draw_ink": "ink.normalization",
+    "evaluate": "evaluation.evaluating",
+    "export": "exporting.folders",
     "fit_image": "ink.normalization",
+    "list_models": "recognition.pretrained",
     "load_dataset": "datasets.registry",
     "load_recipe": "config",
     "pretrained_names": "recognition.pretrained",
+    "register_dataset": "datasets.registry",
+    "register_model": "models.registry",
     "train": "training.runs",
 }
 

@@ -86,6 +86,7 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     """
     workdir = run if isinstance(run, WorkDirectory) else WorkDirectory(Path(run))
     predictor = load_predictor(workdir.path, which)
+    model = load_keras(predictor.path)  # refuses what is not a network before any data is loaded
     output = Path(folder) if folder else workdir.export
     overwrite = overwrite or output.resolve() == workdir.export.resolve()
     check_output(output, overwrite)
@@ -105,7 +106,7 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
         workdir.description.get("result", {}).get("calibration") if which == "final" else None,
         describe_run(workdir, which),
     )
-    return export_model(load_keras(predictor.path), source, output, ExportOptions(dynamic_size, overwrite, report))
+    return export_model(model, source, output, ExportOptions(dynamic_size, overwrite, report))
 
 
 def export_model(

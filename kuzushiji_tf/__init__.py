@@ -61,9 +61,9 @@ __all__ = sorted([*_MODULES, "__version__"])
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from kuzushiji_tf.runtime import extra_needed
+    from kuzushiji_tf.runtime import extra_needed, native_notes_hidden
 
-    with extra_needed():
+    with extra_needed(), native_notes_hidden():
         value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value  # asked for once
     return value

@@ -47,3 +47,4 @@ def test_a_notebook_runs(name, tmp_path, request, monkeypatch):
     NotebookClient(notebook, timeout=LONGEST, resources={"metadata": {"path": tmp_path}}).execute()
     said = [text for cell in notebook.cells if cell.cell_type == "code" for text in _texts(cell)]
     assert any("model-int8.tflite" in text for text in said)
+    assert not any("absl" in text or "INFO:tensorflow" in text for text in said), "TensorFlow's notes are no output"

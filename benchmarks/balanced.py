@@ -29,7 +29,7 @@ from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
 from kuzushiji_tf.batches.materializing import Balance, materialize
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
-from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.datasets.registry import locate
 
 CLASSES = 3832
 FEW, MANY = 16, 10_000  # images of each class: 60 thousand and 38 million in all
@@ -42,9 +42,8 @@ SOURCE_IMAGES = 100  # in each of the samples of the source's method
 
 def originals() -> CharacterDataset:
     """Return the training split of Kuzushiji-Kanji, or random images in its place."""
-    folder = os.environ.get("KUZUSHIJI_DATA")
-    if folder and (Path(folder) / "kkanji").is_dir():
-        return load_dataset("kkanji", "train", LoadOptions())
+    if locate("kkanji"):
+        return load_dataset("kkanji")
     random = np.random.default_rng(0)
     labels = np.repeat(np.arange(CLASSES, dtype=np.int32), 3)
     images = random.integers(0, 256, (len(labels), 64, 64), np.uint8)

@@ -81,19 +81,6 @@ def training_batches(
     return steps.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def ordered_batches(dataset: CharacterDataset, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """Return the given rows once, in order and unchanged, in batches as `training_batches` gives them."""
-    images, labels = tf.constant(dataset.images[rows]), tf.constant(dataset.labels[rows])
-    classes = len(dataset.classes)
-
-    def fetch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = tf.cast(tf.gather(images, positions), tf.float32)[..., None]
-        return tf.ensure_shape(batch, (None, *dataset.image_size, 1)), tf.one_hot(tf.gather(labels, positions), classes)
-
-    positions = tf.data.Dataset.range(len(rows)).batch(batch_size)
-    return positions.map(fetch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
 def _row_maker(
     dataset: CharacterDataset, rows: np.ndarray | ClassSampling, plan: EpochPlan, changes: Changes
 ) -> _Maker:

@@ -12,8 +12,9 @@ import numpy as np
 
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.batches.mixup import make_mixer
-from kuzushiji_tf.batches.pipeline import Changes, ordered_batches, training_batches
+from kuzushiji_tf.batches.pipeline import Changes, training_batches
 from kuzushiji_tf.batches.sampling import EpochPlan, make_sampling
+from kuzushiji_tf.batches.tf_datasets import as_tf_dataset
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.splits import validation_rows
@@ -160,7 +161,7 @@ class _Run:
         batches = training_batches(dataset, sampling, plan, changes, start_step=finished * steps)
         validation = None
         if len(rows_to_validate):
-            validation = ordered_batches(dataset, rows_to_validate, config.batch_size)
+            validation = as_tf_dataset(dataset.select(rows_to_validate), config.batch_size, one_hot=True)
         sitting = Sitting(
             workdir,
             plan,

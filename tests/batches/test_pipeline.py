@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kuzushiji_tf.batches.pipeline import Changes, ordered_batches, training_batches
+from kuzushiji_tf.batches.pipeline import Changes, training_batches
 from kuzushiji_tf.batches.sampling import ClassSampling, EpochPlan
 from kuzushiji_tf.config import ImageAugmentation
 from tests.making import random_dataset
@@ -98,13 +98,6 @@ def test_shapes_and_range_are_known_before_the_first_batch():
     assert targets == tf.TensorSpec((16, 10), tf.float32)
     for images, _ in taken(batches, 3):
         assert images.min() >= 0 and images.max() <= 255
-
-
-def test_ordered_batches_give_every_row_once_unchanged():
-    dataset = random_dataset(50)
-    got = taken(ordered_batches(dataset, np.arange(5, 50), 16), 100)
-    np.testing.assert_array_equal(np.concatenate([images for images, _ in got])[..., 0], dataset.images[5:])
-    np.testing.assert_array_equal(np.argmax(np.concatenate([t for _, t in got]), axis=1), dataset.labels[5:])
 
 
 def test_the_last_steps_show_the_images_as_they_are():

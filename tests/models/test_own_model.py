@@ -22,6 +22,9 @@ def example(monkeypatch):
     """The example's module; what it registers is forgotten after the test."""
     monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
     monkeypatch.syspath_prepend(EXAMPLE)
+    monkeypatch.delenv(
+        "KUZUSHIJI_DATA", raising=False
+    )  # people's strokes, which take seconds to draw, say no more here
     return importlib.import_module("mixer_model")
 
 

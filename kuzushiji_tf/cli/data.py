@@ -48,7 +48,7 @@ class DownloadFlags:
 class _LoadFlags:
     """Which data set, and how it is loaded."""
 
-    name: _Name  # a data set, several joined by +, or a folder of your own images or arrays
+    name: _Name  # a data set, several joined by +, or a folder or .npz file of your own
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     per_class: int = 100  # images drawn for each class, for data sets drawn from strokes
     skip_damaged: bool = False  # leave unreadable images out instead of stopping at the first
@@ -58,7 +58,7 @@ class _LoadFlags:
 class InspectFlags(_LoadFlags):
     """Count, summarize and draw one split: counts per class, imbalance plot, contact sheet."""
 
-    split: str = "train"  # train or test; kkanji-low-shot also has support
+    split: str = "train"  # train or test; all of what is your own; kkanji-low-shot also has support
     classes: str | None = None  # these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     image_size: int | None = None  # pixels; default: the data set's own
     output: Path | None = None  # folder of the tables and pictures; default: inspection/NAME-SPLIT
@@ -156,7 +156,7 @@ def _list(flags: ListFlags) -> None:
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
-    print("\nAny of them can be joined by +, as in kmnist+kkanji; a folder of your own images is named by its path.")
+    print("\nAny of them can be joined by +, as in kmnist+kkanji; your own images are named by their path.")
     if flags.json:
         print(json.dumps(listed, ensure_ascii=False))
 

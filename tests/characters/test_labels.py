@@ -49,14 +49,14 @@ def test_labels_answer_as_a_sequence():
     assert list(labels) == ["あ", "い"]
     assert "い" in labels
     assert "う" not in labels
-    with pytest.raises(UserError, match="'う' is not one of the 2 classes"):
+    with pytest.raises(UserError, match=r"'う'.* 2 classes"):
         labels.index_of("う")
 
 
 @pytest.mark.parametrize(
     ("characters", "problem"),
     [
-        (("あ", ""), "is empty"),
+        (("あ", ""), "empty"),
         (("あ", "い", "あ"), "Class 2 .* twice"),
         (("あ\nい",), "line break"),
         (("\u2028",), "line"),
@@ -76,7 +76,7 @@ def test_code_points_come_back_as_they_were(text):
     "text", ["", "3042", "U+", "U+30", "U+3042x", "U+D800", "U+110000", "U+1234567", "あ", "U+3042,U+3044"]
 )
 def test_what_is_no_code_point_is_refused(text):
-    with pytest.raises(UserError, match=r"here: .* is not a"):
+    with pytest.raises(UserError, match="here: "):
         from_code_point(text, "here")
 
 
@@ -109,14 +109,14 @@ def refusal(path: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ("number,codepoint,char\n0,U+3042,あ", "not a class map"),
-        ("index,codepoint,char", "not a class map"),
-        ("index,codepoint,char\n" + "あ" * 200_000, "not a class map"),
+        ("number,codepoint,char\n0,U+3042,あ", "class map"),
+        ("index,codepoint,char", "class map"),
+        ("index,codepoint,char\n" + "あ" * 200_000, "class map"),
         ("index,codepoint,char\n1,U+3042,あ", "row 2"),
         ("index,codepoint,char\n0,U+3042,あ\n1,U+3042,い", "row 3"),
         ("index,codepoint,char\n0", "row 2"),
-        ("index,codepoint,char\n0,3042,あ", "not a code point"),
-        ("index,codepoint,char\n0,U+3042,あ\n1,U+3042,あ", "named twice"),
+        ("index,codepoint,char\n0,3042,あ", "code point"),
+        ("index,codepoint,char\n0,U+3042,あ\n1,U+3042,あ", "twice"),
     ],
 )
 def test_damaged_class_map_is_refused(tmp_path, rows, problem):
@@ -126,19 +126,19 @@ def test_damaged_class_map_is_refused(tmp_path, rows, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{", "not an index.json"),
-        ("[1]", "not an index.json"),
-        ("[" * 100_000, "not an index.json"),
-        ('{"codepoint_to_id": ["あ"]}', "not an index.json"),
-        ('{"codepoint_to_id": {}}', "not an index.json"),
+        ("{", "index.json"),
+        ("[1]", "index.json"),
+        ("[" * 100_000, "index.json"),
+        ('{"codepoint_to_id": ["あ"]}', "index.json"),
+        ('{"codepoint_to_id": {}}', "index.json"),
         ('{"codepoint_to_id": {"あ (U+3042)": 1}}', "from 0 on"),
         ('{"codepoint_to_id": {"あ (U+3042)": 0.5}}', "from 0 on"),
         ('{"codepoint_to_id": {"あ (U+3042)": Infinity}}', "from 0 on"),
         ('{"codepoint_to_id": {"あ (U+3042)": "0"}}', "from 0 on"),
         ('{"codepoint_to_id": {"あ (U+3042)": 0, "い (U+3044)": 0}}', "from 0 on"),
-        ('{"codepoint_to_id": {"い (U+3042)": 0}}', "followed by its code point"),
-        ('{"codepoint_to_id": {"あ": 0}}', "followed by its code point"),
-        ('{"codepoint_to_id": {"あ (U+110000)": 0}}', "not a Unicode character"),
+        ('{"codepoint_to_id": {"い (U+3042)": 0}}', "code point"),
+        ('{"codepoint_to_id": {"あ": 0}}', "code point"),
+        ('{"codepoint_to_id": {"あ (U+110000)": 0}}', "Unicode"),
     ],
 )
 def test_damaged_index_json_is_refused(tmp_path, text, problem):
@@ -147,4 +147,4 @@ def test_damaged_index_json_is_refused(tmp_path, text, problem):
 
 def test_labels_file_with_a_gap_or_a_double_is_refused(tmp_path):
     assert "Class 1" in refusal(tmp_path / "labels.txt", "あ\n\nい\n")
-    assert "named twice" in refusal(tmp_path / "labels.txt", "あ\nあ\n")
+    assert "twice" in refusal(tmp_path / "labels.txt", "あ\nあ\n")

@@ -26,9 +26,9 @@ def test_a_combining_mark_may_follow():
 
 
 def test_an_unknown_script_is_refused_with_the_nearest():
-    with pytest.raises(UserError, match=r"There is no script named 'hirigana'; did you mean 'hiragana'\?"):
+    with pytest.raises(UserError, match=r"'hirigana'.*'hiragana'"):
         check_script("hirigana")
-    with pytest.raises(UserError, match=r"choose one of: all, hiragana, kanji, katakana\."):
+    with pytest.raises(UserError, match="all, hiragana, kanji, katakana"):
         in_script("あ", None)
 
 

@@ -46,7 +46,7 @@ def test_a_large_picture_is_shrunk_and_a_turned_one_stands_upright(drawing, tmp_
 def test_a_format_that_would_start_another_program_is_refused(tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
-    with pytest.raises(UserError, match=r"picture\.png is not an image that can be read"):
+    with pytest.raises(UserError, match=r"picture\.png"):
         read_image(path)
 
 
@@ -55,11 +55,11 @@ def test_blank_paper_missing_files_folders_and_pipes_are_told_apart(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "broken.png").symlink_to(tmp_path / "nowhere.png")
     for name, kind, message in (
-        ("absent.png", MissingFileError, "There is no image"),
-        ("broken.png", MissingFileError, "There is no image"),
-        ("blank.png", UserError, r"blank\.png shows no ink"),
-        ("", UserError, "is a folder"),
-        ("pipe.png", UserError, "is a device or a pipe"),
+        ("absent.png", MissingFileError, r"absent\.png"),
+        ("broken.png", MissingFileError, r"broken\.png"),
+        ("blank.png", UserError, r"blank\.png .*no ink"),
+        ("", UserError, "folder"),
+        ("pipe.png", UserError, "pipe"),
     ):
         with pytest.raises(kind, match=message):
             read_ink(tmp_path / name)

@@ -102,9 +102,9 @@ def test_a_nearest_neighbor_run_is_a_recognizer_that_is_not_exported(learned, tm
     assert (predictor.path, predictor.image_size, predictor.labels) == (path, (SIZE, SIZE), dataset.classes)
     assert np.array_equal(predictor.predict(dataset.images), np.eye(10, dtype=np.float32)[dataset.labels])
     assert np.array_equal(load_predictor(path).predict(dataset.images[:5]), predictor.predict(dataset.images[:5]))
-    with pytest.raises(UserError, match=r"final\.npz is a nearest-neighbor model: it keeps .* is neither exported nor"):
+    with pytest.raises(UserError, match=r"final\.npz .*nearest-neighbor"):
         load_keras(predictor.path)
-    with pytest.raises(MissingFileError, match=r"holds no best\.keras"):
+    with pytest.raises(MissingFileError, match=r"best\.keras"):
         load_predictor(workdir.path, "best")
 
 
@@ -128,7 +128,7 @@ def test_integers_at_the_border_are_quantized_by_scale_and_zero_point(learned, t
     logits = model.predict(dataset.images[..., None].astype(np.float32), verbose=0)
     found = predictor.run(dataset.images)
     assert np.abs(found - logits).max() < 0.15 * np.abs(logits).max()
-    with pytest.raises(UserError, match=r"outside 0\.\.1; export it so that it ends in a softmax"):
+    with pytest.raises(UserError, match=r"outside 0\.\.1"):
         predictor.predict(dataset.images)
 
 
@@ -139,7 +139,7 @@ def test_no_images_give_no_rows(exported):
 def test_images_of_another_size_or_type_are_refused(exported):
     predictor = load_predictor(exported)
     for images in (np.zeros((1, 28, 28), np.uint8), np.zeros((1, SIZE, SIZE), np.float32)):
-        with pytest.raises(UserError, match=r"takes images uint8 \[n, 12, 12\], not"):
+        with pytest.raises(UserError, match=r"uint8 \[n, 12, 12\]"):
             predictor.predict(images)
 
 
@@ -156,7 +156,7 @@ def test_not_a_number_is_refused():
 @pytest.mark.parametrize("content", [b"", b"not a model\n" * 40, b"\x18\0\0\0TFL3", b"PK\3\4" + bytes(100)])
 def test_a_foreign_file_under_a_model_name_is_refused_in_one_sentence(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=f"{name} is not a .*(export|train) it") as caught:
+    with pytest.raises(UserError, match=f"{name} .*(export|train)") as caught:
         load_predictor(tmp_path / name, labels=Labels(("あ", "い")))
     assert "\n" not in str(caught.value)
 
@@ -166,7 +166,7 @@ def test_a_truncated_file_is_refused(exported, tmp_path, file):
     whole = (exported / file).read_bytes()
     cut = tmp_path / file
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"is not a \.(tflite|keras) file"):
+    with pytest.raises(UserError, match=r"\.(tflite|keras) file"):
         load_predictor(cut, labels=Labels.read(exported / "labels.txt"))
 
 
@@ -178,33 +178,33 @@ def test_a_file_of_an_export_with_one_changed_byte_is_refused(folder, file):
     content = bytearray(path.read_bytes())
     content[-300] ^= 1
     path.write_bytes(content)
-    with pytest.raises(UserError, match="is damaged: it is not the file that"):
+    with pytest.raises(UserError, match="damaged"):
         load_predictor(folder, file)
 
 
 def test_a_damaged_saved_model_without_a_card_is_refused(folder):
     (folder / "model.json").unlink()
     (folder / "saved_model" / "saved_model.pb").write_bytes(b"no protobuf")
-    with pytest.raises(UserError, match="is not a SavedModel that can be loaded"):
+    with pytest.raises(UserError, match="SavedModel"):
         load_predictor(folder / "saved_model")
 
 
 def test_unknown_classes_are_asked_for(exported, tmp_path):
     bare = tmp_path / "model.tflite"
     bare.write_bytes(cards.model_bytes(exported / "model-int8.tflite"))
-    with pytest.raises(UserError, match=r"are unknown: put their labels\.txt beside it"):
+    with pytest.raises(UserError, match=r"labels\.txt"):
         load_predictor(bare)
     shutil.copy(exported / "labels.txt", tmp_path)
     assert load_predictor(bare).labels == Labels.read(exported / "labels.txt")
 
 
 def test_another_number_of_classes_is_refused(exported):
-    with pytest.raises(UserError, match="tells 10 classes apart, but its labels name 2"):
+    with pytest.raises(UserError, match=r"10 classes.* 2"):
         load_predictor(exported, labels=Labels(("あ", "い")))
 
 
 def test_a_file_of_any_image_size_says_that_it_does_not_know_the_right_one(exported):
-    with pytest.raises(UserError, match="takes images of any size"):
+    with pytest.raises(UserError, match="any size"):
         load_predictor(exported / "model-dynamic.tflite")
 
 
@@ -215,16 +215,16 @@ def test_a_model_with_two_inputs_or_colors_is_refused(tmp_path):
     flat = keras.layers.Flatten()
     keras.Model([gray, color], keras.layers.Add()([flat(gray), flat(gray)])).save(tmp_path / "two.keras")
     keras.Model(color, flat(color)).save(tmp_path / "color.keras")
-    with pytest.raises(UserError, match="has 2 inputs and 1 outputs"):
+    with pytest.raises(UserError, match="2 inputs and 1 outputs"):
         load_predictor(tmp_path / "two.keras", labels=Labels(("あ", "い")))
-    with pytest.raises(UserError, match=r"maps \[None, 8, 8, 3\]"):
+    with pytest.raises(UserError, match=r"\[None, 8, 8, 3\]"):
         load_predictor(tmp_path / "color.keras", labels=Labels(("あ", "い")))
 
 
 def test_a_missing_file_is_named_with_those_that_are_there(folder):
     (folder / "model.keras").unlink()
     shutil.rmtree(folder / "saved_model")
-    with pytest.raises(MissingFileError, match=r"holds no model\.keras; .*: float32, float16, int8"):
+    with pytest.raises(MissingFileError, match=r"model\.keras.*float32, float16, int8"):
         load_predictor(folder, "keras")
 
 
@@ -234,13 +234,13 @@ def test_places_without_a_recognizer_are_told_apart(tmp_path, folder, learned):
     workdir = write_run(tmp_path / "run", learned[1], learned[0])
     workdir.final.unlink()
     for path, file, message in (
-        (tmp_path / "absent", None, "There is no recognizer at"),
-        (tmp_path / "notes.txt", None, r"must end in .*\.keras.*\.tflite.*\.npz"),
-        (tmp_path / "empty", None, "holds no recognizer"),
-        (folder / "model.keras", "int8", "no file 'int8' can be chosen"),
-        (folder, "int9", "did you mean 'int8'"),
-        (workdir.path, None, "holds no final.keras"),
-        (workdir.path, "bets", "did you mean 'best'"),
+        (tmp_path / "absent", None, "absent"),
+        (tmp_path / "notes.txt", None, r"\.keras.*\.tflite.*\.npz"),
+        (tmp_path / "empty", None, "empty"),
+        (folder / "model.keras", "int8", "'int8'"),
+        (folder, "int9", "'int8'"),
+        (workdir.path, None, r"final\.keras"),
+        (workdir.path, "bets", "'best'"),
     ):
         with pytest.raises(UserError, match=message):
             load_predictor(path, file)
@@ -249,5 +249,5 @@ def test_places_without_a_recognizer_are_told_apart(tmp_path, folder, learned):
 @pytest.mark.parametrize("text", ["{", "[]", '{"files": {}}', '{"files": [], "input": {"normalization": "none"}}'])
 def test_a_foreign_card_is_refused(tmp_path, text):
     (tmp_path / "model.json").write_text(text)
-    with pytest.raises(UserError, match="is not the card of an exported recognizer"):
+    with pytest.raises(UserError, match=r"model\.json"):
         read_card(tmp_path)

@@ -389,7 +389,7 @@ def test_the_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert read_key(tmp_path / "key") == f"{KEY}-of-the-file"
     for text in ("", "short", "two words are too many", "ключ-ключ-ключ-ключ"):
         (tmp_path / "key").write_text(text)
-        with pytest.raises(UserError, match="an API key needs at least 16 ASCII characters"):
+        with pytest.raises(UserError, match="16 ASCII characters"):
             read_key(tmp_path / "key")
     with pytest.raises(MissingFileError):
         read_key(tmp_path / "absent")
@@ -472,9 +472,9 @@ def test_encodings_are_compared_whole(header, taken):
 
 
 def test_a_folder_without_recognizers_is_refused(tmp_path):
-    with pytest.raises(MissingFileError, match="holds no exported recognizer"):
+    with pytest.raises(MissingFileError, match="exported recognizer"):
         load_models(tmp_path, 1)
-    with pytest.raises(MissingFileError, match="absent holds no exported recognizer"):
+    with pytest.raises(MissingFileError, match=r"absent .*exported recognizer"):
         load_models(tmp_path / "absent", 1)
 
 

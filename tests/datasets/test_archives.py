@@ -65,7 +65,7 @@ def test_an_archive_cut_short_is_refused_in_one_sentence(tmp_path, name, mode):
     path = write(tmp_path / name, mode=mode)
     whole = path.read_bytes()
     path.write_bytes(whole[: 2000 if mode == "w" else len(whole) // 2])
-    with pytest.raises(UserError, match="damaged, cut short or no tar archive") as caught:
+    with pytest.raises(UserError, match="damaged") as caught:
         list(read_members(path))
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 

@@ -135,9 +135,9 @@ def test_parts_without_the_split_named_twice_or_used_up_are_refused(registered):
     registered["poems", "train"] = part("poems", "train", registered["poems", "test"].images, "うい")
     registered["books", "train"] = part("books", "train", registered["books", "test"].images, "をあう")
     for names, split, message in (
-        (("books", "pen"), "train", "'books[+]pen' has no 'train' split, since its part 'pen' has only: test[.]"),
-        (("books", "books"), "train", "'books[+]books' names a part twice; name each once"),
-        (("books", "poems"), "train", "no image left for 'train': all of them stand in a test split"),
+        (("books", "pen"), "train", "'books[+]pen' .*'train'.* 'pen' .*test"),
+        (("books", "books"), "train", "'books[+]books' .*twice"),
+        (("books", "poems"), "train", "'train'.* test split"),
     ):
         with pytest.raises(UserError, match=message):
             load_combined(names, split, LoadOptions())

@@ -38,13 +38,13 @@ def test_data_set_knows_its_length_and_image_size():
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"images": np.zeros((COUNT, 12, 10), np.float32)}, "images must be uint8"),
-        ({"images": np.zeros((COUNT, 12, 10, 1), np.uint8)}, "images must be uint8"),
-        ({"labels": np.zeros(COUNT, np.int64)}, "labels must be int32"),
-        ({"labels": np.zeros(COUNT - 1, np.int32)}, r"labels must be int32 \[30\]"),
-        ({"groups": np.zeros(COUNT - 1, np.int32)}, r"groups must be int32 \[30\]"),
-        ({"labels": np.full(COUNT, 3, np.int32)}, "run from 3 to 3, but there are 3 classes"),
-        ({"labels": np.full(COUNT, -1, np.int32)}, "run from -1"),
+        ({"images": np.zeros((COUNT, 12, 10), np.float32)}, "images .*uint8"),
+        ({"images": np.zeros((COUNT, 12, 10, 1), np.uint8)}, "images .*uint8"),
+        ({"labels": np.zeros(COUNT, np.int64)}, "labels .*int32"),
+        ({"labels": np.zeros(COUNT - 1, np.int32)}, r"labels .*int32 \[30\]"),
+        ({"groups": np.zeros(COUNT - 1, np.int32)}, r"groups .*int32 \[30\]"),
+        ({"labels": np.full(COUNT, 3, np.int32)}, "3 to 3, .*3 classes"),
+        ({"labels": np.full(COUNT, -1, np.int32)}, "from -1"),
     ],
 )
 def test_content_that_breaks_the_contract_is_refused(changes, problem):

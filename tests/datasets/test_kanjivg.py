@@ -29,7 +29,7 @@ def test_curves_are_followed_closely():
 def test_an_unknown_character_is_refused():
     assert kanjivg.has_strokes("あ") and not kanjivg.has_strokes("☃") and not kanjivg.has_strokes("あい")
     for character in ("☃", "あい", ""):
-        with pytest.raises(UserError, match="KanjiVG has no strokes"):
+        with pytest.raises(UserError, match="KanjiVG"):
             kanjivg.load_strokes([character])
 
 

@@ -136,7 +136,7 @@ def test_another_archive_of_that_name_is_decoded_anew(files, tmp_path):
 def test_a_damaged_image_is_named_and_can_be_left_out(files, tmp_path, damage):
     files["kkanji2/U+4E09/0004.png"] = damage
     write_tar(tmp_path / "kkanji.tar", files)
-    with pytest.raises(UserError, match=r"kkanji2/U\+4E09/0004\.png in .*kkanji\.tar is not a PNG .*--skip-damaged"):
+    with pytest.raises(UserError, match=r"kkanji2/U\+4E09/0004\.png .*kkanji\.tar .*--skip-damaged"):
         load(tmp_path)
     skipped = load(tmp_path, skip_damaged=True)
     assert len(skipped) + len(load(tmp_path, "test")) == len(files) - 3
@@ -145,19 +145,19 @@ def test_a_damaged_image_is_named_and_can_be_left_out(files, tmp_path, damage):
 def test_an_archive_of_another_size_is_refused(files, tmp_path, monkeypatch):
     monkeypatch.setattr(kkanji, "PUBLISHED_IMAGES", 140_424)
     write_tar(tmp_path / "kkanji.tar", files)
-    with pytest.raises(UserError, match=r"holds 70 images where Kuzushiji-Kanji has 140,424"):
+    with pytest.raises(UserError, match=r"70 images .*140,424"):
         load(tmp_path)
 
 
 def test_a_folder_that_is_no_code_point_is_named(files, tmp_path):
     files["kkanji2/kanji/0.png"] = files.pop("kkanji2/U+4E09/0004.png")
     write_tar(tmp_path / "kkanji.tar", files)
-    with pytest.raises(UserError, match=r"'kanji' is not a code point"):
+    with pytest.raises(UserError, match="'kanji'"):
         load(tmp_path)
 
 
 def test_missing_files_are_named_with_the_way_out(files, tmp_path):
-    with pytest.raises(MissingFileError, match=r"no kkanji\.tar, .* or kkanji2/ in .*--data-dir"):
+    with pytest.raises(MissingFileError, match=r"kkanji\.tar, .*kkanji2/ .*--data-dir"):
         load(tmp_path)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuzushiji_tf.datasets import dataset_names, load_dataset, register_dataset, registry
+from kuzushiji_tf.datasets import dataset_names, entries, load_dataset, register_dataset, registry
 from kuzushiji_tf.datasets.registry import LoadOptions, dataset_entries, is_path, splits_of
-from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.errors import MissingExtraError, UserError
 from tests.making import random_dataset
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_dataset"
@@ -115,6 +115,15 @@ def test_a_package_that_cannot_be_imported_is_named(tmp_path, monkeypatch, code)
     with pytest.raises(UserError, match="package dotted"):
         load_dataset("dotted")
     assert len(load_dataset("kana", "test", per_class=1)) == 71
+
+
+def test_a_data_set_whose_packages_are_missing_says_what_to_install(monkeypatch):
+    def missing(module):
+        raise ModuleNotFoundError("No module named 'pooch'", name="pooch")
+
+    monkeypatch.setattr(entries, "import_module", missing)
+    with pytest.raises(MissingExtraError, match=r"kuzushiji_tf\[train\]"):
+        load_dataset("kmnist")
 
 
 def test_a_slash_or_npz_or_a_folder_is_a_path_and_a_registered_name_is_not(tmp_path, monkeypatch):

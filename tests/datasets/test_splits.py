@@ -137,12 +137,12 @@ def test_tiny_fraction_still_gives_an_image():
     ("labels", "groups"), [(np.arange(10), None), (np.zeros(10), np.zeros(10)), ([], None), ([], [])]
 )
 def test_data_set_that_can_spare_nothing_is_refused_in_one_sentence(labels, groups):
-    with pytest.raises(UserError, match="set validation_fraction to 0"):
+    with pytest.raises(UserError, match="validation_fraction"):
         validation_rows(dataset_of(labels, groups), 0.5, seed=0)
 
 
 def test_test_split_is_never_used_for_validation():
-    with pytest.raises(UserError, match="not from 'test'"):
+    with pytest.raises(UserError, match="'test'"):
         validation_rows(dataset_of(np.zeros(10), split="test"), 0.1, seed=0)
 
 
@@ -210,5 +210,5 @@ def test_a_random_split_divides_all_images_anew_and_forgets_the_writers():
     # Whatever split they were in before, the same images are for testing.
     other = divided_anew(second, first, "test")
     np.testing.assert_array_equal(np.sort(content_keys(other.images)), np.sort(keys[1]))
-    with pytest.raises(UserError, match="no 'support' split"):
+    with pytest.raises(UserError, match="'support'"):
         divided_anew(first, second, "support")

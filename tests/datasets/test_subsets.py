@@ -72,12 +72,12 @@ def test_all_classes_leave_the_data_set_as_it_is():
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ("あうえ", "toy has no class う え; leave out"),
-        ("亜唖娃阿哀愛挨姶逢葵茜", r"toy has no class (\S ){10}and 1 more;"),
-        ("jouyo", "There is no file or subset of classes named 'jouyo'; did you mean 'joyo'"),
-        ("文字/一覧.txt", "There is no file or subset of classes named '文字/一覧.txt'"),
-        ("  ", "toy has none of the classes '  '; its 14 classes begin with あいかが"),
-        ("あ" * 5000 + "え", "toy has no class え"),
+        ("あうえ", "toy .* う え"),
+        ("亜唖娃阿哀愛挨姶逢葵茜", r"toy .*(\S ){10}and 1 more"),
+        ("jouyo", "'jouyo'.*'joyo'"),
+        ("文字/一覧.txt", "'文字/一覧.txt'"),
+        ("  ", "toy .*'  '.* 14 classes .*あいかが"),
+        ("あ" * 5000 + "え", "toy .* え"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_sentence(classes, message):
@@ -90,11 +90,11 @@ def test_what_is_not_there_is_said_in_one_sentence(classes, message):
 def test_a_file_or_subset_without_any_of_the_classes_is_refused(tmp_path):
     (tmp_path / "other.txt").write_text("えお", encoding="utf-8")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="toy has none of the classes"):
+    with pytest.raises(UserError, match=r"toy .*classes"):
         select_classes(dataset_of(), str(tmp_path / "other.txt"))
-    with pytest.raises(UserError, match="not a UTF-8 text file"):
+    with pytest.raises(UserError, match="UTF-8"):
         select_classes(dataset_of(), str(tmp_path / "binary.txt"))
-    with pytest.raises(UserError, match="toy has none of the classes 'katakana'"):
+    with pytest.raises(UserError, match=r"toy .*'katakana'"):
         select_classes(dataset_of(("あ",)), "katakana")
 
 

@@ -108,7 +108,7 @@ def test_kanji_are_drawn_as_printed_and_as_the_hand_writes_them():
 
 def test_any_kanji_of_kanjivg_can_be_drawn_and_others_are_refused():
     assert kana.draw_characters("永", 2, (0, 1), 40).shape == (2, 40, 40)
-    with pytest.raises(UserError, match="KanjiVG has no strokes"):
+    with pytest.raises(UserError, match="KanjiVG"):
         kana.draw_characters("☃", 2, (0, 1), 40)
 
 

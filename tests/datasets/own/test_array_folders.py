@@ -113,18 +113,15 @@ def test_a_folder_of_ours_is_one_split_mapped_with_the_originals_as_groups(ours)
 
 def test_the_split_that_a_folder_was_not_made_from_is_refused_with_the_way_to_it(ours):
     sentence = refusal(read_array_folder, ours, "test")
-    assert sentence == (
-        f"{ours} was made from the 'train' split of kkanji and has no 'test' split; for that one name the data set "
-        "itself: --dataset kkanji."
-    )
-    assert "has no 'validation' split" in refusal(read_array_folder, ours, "validation")
+    assert str(ours) in sentence and "'test' split" in sentence and "--dataset kkanji" in sentence
+    assert "'validation' split" in refusal(read_array_folder, ours, "validation")
 
 
 def test_a_foreign_folder_has_no_other_splits_and_needs_enough_images(foreign):
     assert refusal(load_folder, foreign, "validation", LoadOptions()).endswith("train, test, all.")
     np.save(foreign / "images.npy", np.load(foreign / "images.npy")[:3])
     np.save(foreign / "labels.npy", np.arange(3, dtype=np.int32))
-    assert "too few images to hold some out" in refusal(load_folder, foreign, "test", LoadOptions())
+    assert "too few images" in refusal(load_folder, foreign, "test", LoadOptions())
 
 
 def test_labels_of_any_integer_type_and_licence_lines_are_read(foreign):
@@ -167,23 +164,23 @@ def _pickled(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_cut("images.npy", 5000), r"images\.npy has 5,000 bytes where its header promises 10,880"),
-        (_cut("images.npy", 40), r"images\.npy is damaged or not an \.npy file"),
-        (_cut("labels.npy", 0), r"labels\.npy is damaged or not an \.npy file"),
-        (_claimed((10**12, 64, 64)), r"images\.npy has 132 bytes where its header promises 4,096,000,000,000,128"),
-        (_claimed((0, 16, 16)), r"images\.npy holds an array uint8 \[0, 16, 16\] where a filled uint8 array of 3"),
-        (_array("images.npy", np.zeros((COUNT, 16, 16, 1), np.uint8)), "where a filled uint8 array of 3 dimensions"),
-        (_array("images.npy", np.zeros((COUNT, 16, 16), np.float32)), r"float32 \[42, 16, 16\] where"),
-        (_array("labels.npy", np.zeros(COUNT)), r"labels\.npy holds an array float64 \[42\] where"),
-        (_array("labels.npy", np.zeros(COUNT - 1, np.int32)), "labels.npy holds 41 numbers for the 42 images"),
-        (_array("labels.npy", np.arange(COUNT) % 3 - 1), r"labels\.npy: image 0 has -1; numbers count from 0"),
-        (_array("labels.npy", np.arange(COUNT) // 10), "image 30 has the label 3, but index.json ends at 2"),
+        (_cut("images.npy", 5000), r"images\.npy .*5,000 bytes .*10,880"),
+        (_cut("images.npy", 40), r"images\.npy .*damaged"),
+        (_cut("labels.npy", 0), r"labels\.npy .*damaged"),
+        (_claimed((10**12, 64, 64)), r"images\.npy .*132 bytes .*4,096,000,000,000,128"),
+        (_claimed((0, 16, 16)), r"images\.npy .*uint8 \[0, 16, 16\]"),
+        (_array("images.npy", np.zeros((COUNT, 16, 16, 1), np.uint8)), "3 dimensions"),
+        (_array("images.npy", np.zeros((COUNT, 16, 16), np.float32)), r"float32 \[42, 16, 16\]"),
+        (_array("labels.npy", np.zeros(COUNT)), r"labels\.npy .*float64 \[42\]"),
+        (_array("labels.npy", np.zeros(COUNT - 1, np.int32)), r"labels\.npy .*41 numbers .*42 images"),
+        (_array("labels.npy", np.arange(COUNT) % 3 - 1), r"labels\.npy: image 0 has -1"),
+        (_array("labels.npy", np.arange(COUNT) // 10), r"image 30 .*3.*index\.json .*2"),
         (_array("labels.npy", np.full(COUNT, 2**40)), "image 0 has 1099511627776"),
-        (_pickled, r"labels\.npy holds an array object \[42\] where"),
-        (lambda folder: (folder / "index.json").write_text("[]"), r"is not an index\.json"),
-        (lambda folder: (folder / "origin.json").write_text("{"), "does not say, as JSON, which dataset and split"),
-        (lambda folder: set_origin(folder, dataset=7), "does not say, as JSON, which dataset and split"),
-        (_array("originals.npy", np.zeros(3, np.int32)), "originals.npy holds 3 numbers for the 42 images"),
+        (_pickled, r"labels\.npy .*object \[42\]"),
+        (lambda folder: (folder / "index.json").write_text("[]"), r"index\.json"),
+        (lambda folder: (folder / "origin.json").write_text("{"), "dataset and split"),
+        (lambda folder: set_origin(folder, dataset=7), "dataset and split"),
+        (_array("originals.npy", np.zeros(3, np.int32)), r"originals\.npy .*3 numbers .*42 images"),
     ],
 )
 @pytest.mark.parametrize("verify", [False, True])
@@ -197,7 +194,7 @@ def test_what_is_wrong_is_named_in_one_sentence(ours, spoil, message, verify):
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "index.json", "originals.npy"])
 def test_a_missing_file_is_named(ours, name):
     (ours / name).unlink()
-    with pytest.raises(MissingFileError, match=f"There is no .*{name}"):
+    with pytest.raises(MissingFileError, match=name):
         load_folder(ours, "train", LoadOptions())
 
 
@@ -237,11 +234,11 @@ def test_verifying_finds_black_images_changed_content_and_mixed_originals(ours):
     changed = images.copy()
     changed[5, 3, 3] ^= 1
     np.save(ours / "images.npy", changed)
-    assert "a file was changed after it was written" in refusal(verify_array_folder, ours)
+    assert "changed" in refusal(verify_array_folder, ours)
     images[17] = 0
     np.save(ours / "images.npy", images)
     assert refusal(verify_array_folder, ours) == f"{ours / 'images.npy'}: image 17 is all black."
     labels = np.load(ours / "labels.npy")
     labels[4] += 1
     np.save(ours / "labels.npy", labels)
-    assert "shares its original, 1, with images of another class" in refusal(verify_array_folder, ours)
+    assert "original, 1," in refusal(verify_array_folder, ours)

@@ -154,7 +154,7 @@ def test_an_inspection_takes_the_place_of_an_earlier_one_and_of_nothing_else(toy
     assert not (elsewhere / "seen" / "stray.txt").exists()
     (elsewhere / "letters").mkdir()
     (elsewhere / "letters" / "to_mother.txt").touch()
-    assert "letters holds files of another kind" in refusal(capsys, "inspect", "kmnist", "--output", "letters")
+    assert "letters" in refusal(capsys, "inspect", "kmnist", "--output", "letters")
     assert (elsewhere / "letters" / "to_mother.txt").exists()
 
 
@@ -234,27 +234,27 @@ def test_an_interrupted_materialize_says_how_to_go_on(toy, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "fact"),
     [
-        (["inspct"], "did you mean 'inspect'?"),
-        (["inspect", "kmnst"], "did you mean 'kmnist'?"),
-        (["inspect", "kmnist+k94"], "did you mean 'k49'?"),
-        (["inspect", "kmnist", "--split", "tset"], "it has: train, test."),
-        (["inspect", "kmnist", "--image-size", "3"], "image_size is 3; it must be at least 8."),
-        (["inspect", "kana", "--per-class", "0"], "per_class is 0; it must be at least 1."),
-        (["inspect", "absent/folder"], "There is no folder absent/folder."),
-        (["download", "kmnst"], "did you mean 'kmnist'?"),
-        (["download", "my/folder"], "there is nothing to download"),
-        (["split", "kmnst", "--output", "split.csv"], "did you mean 'kmnist'?"),
-        (["split", "kana", "--output", "."], "--output names the file to write"),
-        (["materialize", "kmnst", "--out", "made"], "did you mean 'kmnist'?"),
-        (["verify", "absent"], "There is no absent/images.npy"),
+        (["inspct"], "'inspect'"),
+        (["inspect", "kmnst"], "'kmnist'"),
+        (["inspect", "kmnist+k94"], "'k49'"),
+        (["inspect", "kmnist", "--split", "tset"], "train, test"),
+        (["inspect", "kmnist", "--image-size", "3"], "image_size is 3"),
+        (["inspect", "kana", "--per-class", "0"], "per_class is 0"),
+        (["inspect", "absent/folder"], "absent/folder"),
+        (["download", "kmnst"], "'kmnist'"),
+        (["download", "my/folder"], "my/folder"),
+        (["split", "kmnst", "--output", "split.csv"], "'kmnist'"),
+        (["split", "kana", "--output", "."], "--output"),
+        (["materialize", "kmnst", "--out", "made"], "'kmnist'"),
+        (["verify", "absent"], "absent/images.npy"),
         (["list", "--data-dir", "absent"], "--data-dir absent"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_answered_in_one_sentence(elsewhere, capsys, arguments, sentence):
-    assert sentence in refusal(capsys, *arguments)
+def test_a_mistake_is_answered_in_one_sentence(elsewhere, capsys, arguments, fact):
+    assert fact in refusal(capsys, *arguments)
     assert list(elsewhere.iterdir()) == []
 
 

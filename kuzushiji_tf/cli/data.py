@@ -135,7 +135,8 @@ def _list(flags: ListFlags) -> None:
     for name, entry in dataset_entries().items():
         found = locate(name, flags.data_dir)
         present = "needs none" if found is True else "yes" if found else "no"
-        images = "any number" if entry.images is None else f"{entry.images:,}"
+        unknown = "any number" if entry.size == "any" else "?"
+        images = unknown if entry.images is None else f"{entry.images:,}"
         classes = "?" if entry.classes is None else f"{entry.classes:,}"
         rows.append((name, classes, images, entry.size, present, entry.where, entry.licence))
         listed[name] = {

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
+from kuzushiji_tf.runtime import extra_needed
+
 _PACKAGE = "kuzushiji_tf.datasets"
 
 
@@ -40,11 +42,16 @@ class DatasetEntry:
 
 
 def resolve(reference: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function, importing it where it is given as `module:function`."""
+    """Return a function, importing it where it is given as `module:function`.
+
+    Raises:
+        MissingExtraError: it needs packages that are not installed.
+    """
     if not isinstance(reference, str):
         return reference
     module, function = reference.split(":")
-    return getattr(import_module(f"{_PACKAGE}.{module}"), function)
+    with extra_needed():
+        return getattr(import_module(f"{_PACKAGE}.{module}"), function)
 
 
 def _drawn(loader: str, description: str, classes: int) -> DatasetEntry:

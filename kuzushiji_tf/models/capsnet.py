@@ -21,7 +21,7 @@ _SMALLEST_UNPADDED = 20  # pixels; of a smaller image two 9 x 9 convolutions wit
 def capsnet(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture) -> keras.KerasTensor:
     """Return `LOGIT_SCALE` times the lengths of the class capsules; 6,804,224 parameters at 28 x 28 and 10 classes.
 
-    256 features of 9 x 9 pixels, 32 primary capsules of 8 dimensions at each of 6 x 6 places, and a capsule of 16
+    256 features of 9 x 9 pixels, 32 primary capsules of 8 dimensions at each of 6 x 6 positions, and a capsule of 16
     dimensions for each class, with three iterations of routing; `architecture.width` multiplies the first two.
     Everything from the primary capsules on computes in float32. An image below 20 pixels is padded, because the
     convolutions would leave nothing of it.

@@ -151,7 +151,7 @@ def _require_pair(pairing: Pairing, character: str) -> None:
         raise UserError(f"Kuzushiji-Kanji has no images of {character!r}; choose another character.")
     if pairing.split[character] == "validation":
         raise UserError(
-            f"{character!r} is held out for validation, so it is neither a seen nor an unseen character; choose another."
+            f"{character!r} is held out for validation: it is neither a seen nor an unseen character; choose another."
         )
 
 

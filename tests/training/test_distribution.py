@@ -9,6 +9,8 @@ import pytest
 
 from kuzushiji_tf.training.distribution import device_name
 
+pytestmark = pytest.mark.timeout(400)  # two processes that train three networks each
+
 TRAIN = """
 import json, sys
 from pathlib import Path
@@ -32,35 +34,44 @@ def plain(image, classes, seeds, architecture):
     return building.classify(layers.Flatten()(x), classes, seeds, architecture)
 
 register_model("plain", plain)
-config = TrainingConfig(dataset="kmnist", model="plain", epochs=3, batch_size=32, validation_fraction=0.2,
-                        learning_rate=0.02, mixing=sys.argv[3], distillation=Distillation(teacher=sys.argv[4] or None))
-workdir = training.train(config, Path(sys.argv[1]), devices=json.loads(sys.argv[2]))
+folder, teacher = Path(sys.argv[1]), sys.argv[2]
+for name, settings in (
+    ("none", {}),
+    ("manifold", {"mixing": "manifold"}),
+    ("student", {"distillation": Distillation(teacher=teacher)}),
+):
+    config = TrainingConfig(dataset="kmnist", model="plain", epochs=3, batch_size=32, validation_fraction=0.2,
+                            learning_rate=0.02, **settings)
+    training.train(config, folder / name, devices=json.loads(sys.argv[3]))
 """
 
 
-def run(path, devices, mixing="none", teacher=""):
-    command = [sys.executable, "-c", TRAIN, str(path), json.dumps(devices), mixing, str(teacher)]
-    finished = subprocess.run(command, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    rows = np.genfromtxt(path / "history.csv", delimiter=",", names=True)
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The runs of one device, and those of two; the students' teacher is one of the former."""
+    root = tmp_path_factory.mktemp("distribution")
+    for name, devices in (("one", ["CPU:0"]), ("two", ["CPU:0", "CPU:1"])):
+        command = [sys.executable, "-c", TRAIN, str(root / name), str(root / "one" / "none"), json.dumps(devices)]
+        finished = subprocess.run(command, capture_output=True, text=True)
+        assert finished.returncode == 0, finished.stderr[-3000:]
+    return root / "one", root / "two"
+
+
+def losses(folder):
+    rows = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
     return rows["loss"], rows["val_loss"]
 
 
 @pytest.mark.parametrize("mixing", ["none", "manifold"])
-def test_two_mirrored_devices_have_the_losses_of_one(tmp_path, mixing):
-    loss, validation_loss = run(tmp_path / "one", ["CPU:0"], mixing)
-    mirrored_loss, mirrored_validation_loss = run(tmp_path / "two", ["CPU:0", "CPU:1"], mixing)
+def test_two_mirrored_devices_have_the_losses_of_one(folders, mixing):
+    (loss, validation_loss), (mirrored_loss, mirrored_validation_loss) = (losses(folder / mixing) for folder in folders)
     assert loss[-1] < (0.5 if mixing == "none" else 0.8) * loss[0]
     np.testing.assert_allclose(mirrored_loss, loss, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(mirrored_validation_loss, validation_loss, rtol=1e-5, atol=1e-5)
 
 
-def test_two_mirrored_devices_learn_from_a_teacher_as_one_does(tmp_path):
-    run(tmp_path / "teacher", ["CPU:0"])
-    (loss, _), (mirrored_loss, _) = (
-        run(tmp_path / name, devices, teacher=tmp_path / "teacher")
-        for name, devices in (("one", ["CPU:0"]), ("two", ["CPU:0", "CPU:1"]))
-    )
+def test_two_mirrored_devices_learn_from_a_teacher_as_one_does(folders):
+    (loss, _), (mirrored_loss, _) = (losses(folder / "student") for folder in folders)
     assert loss[-1] < 0.8 * loss[0]
     np.testing.assert_allclose(mirrored_loss, loss, rtol=1e-5, atol=1e-5)
 

@@ -252,12 +252,11 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(tmp_path, dataset, monkeypa
     np.testing.assert_array_equal(np.load(materialize(dataset, tmp_path / "set") / "images.npy"), dataset.images)
 
 
-@pytest.mark.parametrize("balance", [Balance(), Balance(22, 3)], ids=["as it is", "balanced"])
-def test_class_folders_of_pictures_come_back_as_they_were(tmp_path, monkeypatch, balance):
+def test_class_folders_of_pictures_come_back_as_they_were(tmp_path, monkeypatch):
     monkeypatch.setattr(decoded, "cache_folder", lambda: tmp_path / "cache")
     dataset = replace(random_dataset(100, size=16), ink="pen", normalization="ink-box")
-    folder = materialize(dataset, tmp_path / "set", balance, form="folders")
-    arrays = load_dataset(materialize(dataset, tmp_path / "arrays", balance), "train")
+    folder = materialize(dataset, tmp_path / "set", form="folders")
+    arrays = load_dataset(materialize(dataset, tmp_path / "arrays"), "train")
     pictures = load_dataset(folder, "train")
     assert int(min(folder.glob("U+304A/*.png")).stem.split("-")[1]) == pictures.groups[0]
     assert (pictures.ink, pictures.normalization, pictures.licence) == ("pen", "ink-box", "a licence")

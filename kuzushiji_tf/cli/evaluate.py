@@ -29,7 +29,7 @@ class EvaluateFlags:
     # a work directory, an exported folder, a .keras or .tflite file or a SavedModel; default: the last run
     target: tyro.conf.Positional[Path | None] = None
     dataset: str | None = None  # a data set, or a folder or .npz file of your own; default: what it was trained on
-    split: str | None = None  # test, train, or all of what is your own; default: test, but all of an .npz file
+    split: str | None = None  # test, train, or all of what is your own; default: test, but all of another .npz file
     file: str | None = None  # of a work directory: final (default) or best; of an exported folder: float32, int8, ...
     labels: Path | None = None  # a labels.txt with the classes, where none stands beside the file
     output: Path | None = None  # folder of tables and pictures; default: in the work directory, else none are written

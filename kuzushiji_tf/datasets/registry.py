@@ -170,9 +170,13 @@ def splits_of(name: str) -> tuple[str, ...]:
     return tuple(split for split in first if all(split in other for other in others))
 
 
-def default_split(name: str) -> str:
-    """Return the split that a data set is evaluated on where none is named: `test`, but all of an `.npz` file."""
-    return "all" if is_path(name) and name.endswith(NPZ) else "test"
+def default_split(name: str, trained_on: str | None = None) -> str:
+    """Return the split that a recognizer is evaluated on where none is named.
+
+    That is `test`, but all of an `.npz` file, unless it is the one that the recognizer was trained on.
+    """
+    is_known = trained_on is not None and os.path.realpath(name) == os.path.realpath(trained_on)
+    return "all" if name.endswith(NPZ) and not is_known else "test"
 
 
 def locate(name: str, data_dir: Path | None = None) -> Any:

@@ -71,7 +71,7 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
     Args:
         model: a recognizer, or the path of one, as `load_predictor` takes it.
         dataset: a data set or its name, as `load_dataset` takes it; None: the one that the recognizer was trained on.
-        split: of a named data set; None: `test`, and all of an `.npz` file.
+        split: of a named data set; None: `test`, and all of an `.npz` file that it was not trained on.
         output: folder of tables and pictures; an earlier evaluation in it is replaced. None: in the work directory of
             the run that the recognizer is from; for any other none are written.
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
@@ -90,7 +90,8 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
         predictor = model if isinstance(model, Predictor) else load_predictor(model)
     origin = origin_of(predictor.path)
     if not isinstance(dataset, CharacterDataset):
-        name = dataset or (origin.config.dataset if origin.config else None)
+        trained_on = origin.config.dataset if origin.config else None
+        name = dataset or trained_on
         if name is None:
             raise UserError(f"{predictor.path} does not say what it was trained on; name the data set.")
         options = LoadOptions(data_dir=Path(data_dir) if data_dir else None)
@@ -98,7 +99,7 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
             options = options_of_run(origin.config, options.data_dir)
         # Strokes are drawn at the model's size; other images keep their own until they are resized.
         options = replace(options, image_size=image_size, stroke_size=predictor.image_size[0])
-        dataset = load_dataset(name, split or default_split(name), options)
+        dataset = load_dataset(name, split or default_split(name, trained_on), options)
     folder = Path(output) if output else origin.output(dataset.name, dataset.split)
     return score(predictor, dataset, folder, origin.history)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf.datasets import dataset_names, entries, load_dataset, register_dataset, registry
-from kuzushiji_tf.datasets.registry import LoadOptions, dataset_entries, is_path, splits_of
+from kuzushiji_tf.datasets.registry import LoadOptions, dataset_entries, default_split, is_path, splits_of
 from kuzushiji_tf.errors import MissingExtraError, UserError
 from tests.making import random_dataset
 
@@ -139,6 +139,15 @@ def test_a_slash_or_npz_or_a_folder_is_a_path_and_a_registered_name_is_not(tmp_p
         True,
         True,
     ]
+
+
+def test_all_of_an_npz_file_is_evaluated_unless_it_was_trained_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert default_split("hands.npz") == default_split("hands.npz", "other.npz") == "all"
+    assert (
+        default_split("hands.npz", "./hands.npz") == default_split(str(tmp_path / "hands.npz"), "hands.npz") == "test"
+    )
+    assert default_split("kmnist") == default_split("mine/hands") == "test"
 
 
 def test_the_example_runs_and_its_entry_point_names_its_loader(tmp_path, monkeypatch):

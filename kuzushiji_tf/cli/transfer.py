@@ -54,7 +54,7 @@ def run(flags: Any) -> None:
 
     Raises:
         UserError, MissingFileError: a name, a folder or a file is not as it should be.
-        KeyboardInterrupt: with a sentence that says how to go on.
+        KeyboardInterrupt: with a sentence that says how to continue.
     """
     _ACTIONS[type(flags)](flags)
 
@@ -64,7 +64,7 @@ def train(flags: TrainFlags) -> None:
 
     Raises:
         UserError, MissingFileError: as `stages.train_stages` does, or flags contradict each other.
-        KeyboardInterrupt: with a sentence that says how to go on.
+        KeyboardInterrupt: with a sentence that says how to continue.
     """
     if flags.resume and flags.recipe:
         raise UserError("--resume continues with the settings that the training was started with: leave --recipe out.")

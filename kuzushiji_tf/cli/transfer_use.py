@@ -112,7 +112,7 @@ class ExportFlags(_ScoringFlags):
 
 
 def generate(flags: GenerateFlags) -> None:
-    """Write the folder of each picture, and print its candidates; go on after one that cannot be read.
+    """Write the folder of each picture, and print its candidates; continue after one that cannot be read.
 
     Raises:
         UserError, MissingFileError: nothing to read, no chain, a folder is there already, or something could not be

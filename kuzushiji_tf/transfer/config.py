@@ -10,7 +10,7 @@ from kuzushiji_tf.config import AT_LEAST_ONE, BELOW_ONE, NOT_NEGATIVE, POSITIVE,
 from kuzushiji_tf.errors import UserError
 
 STAGES = ("vae-old", "vae-new", "mdn", "sketch")  # in the order in which they are trained
-PREDECESSORS = {  # whose weights a stage stands on
+PREDECESSORS = {  # whose weights a stage builds on
     "vae-old": (),
     "vae-new": (),
     "mdn": ("vae-old", "vae-new"),

@@ -62,7 +62,7 @@ def export_chain(
 
     Raises:
         MissingFileError: this is no work directory of a chain.
-        UserError: a stage is not trained or stands on others than are there, the output holds something else, or a
+        UserError: a stage is not trained or builds on weights that have changed, the output holds something else, or a
             file differs from the Keras model by more than its bound; then nothing is left behind.
     """
     check_output(output, overwrite)

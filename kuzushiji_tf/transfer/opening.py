@@ -31,7 +31,8 @@ def load_chain(path: str | Path) -> Chain:
 
     Raises:
         MissingFileError: there is no such folder, or a file of it is missing.
-        UserError: it holds no chain, a stage is not trained or stands on others than are there, or a file is damaged.
+        UserError: it holds no chain, a stage is not trained or builds on weights that have changed, or a file is
+            damaged.
     """
     path = Path(path)
     if not path.exists():

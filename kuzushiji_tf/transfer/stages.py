@@ -13,7 +13,7 @@ from kuzushiji_tf.training.fitting import Sitting
 from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
 from kuzushiji_tf.transfer.data import ChainData, load_chain_data
 from kuzushiji_tf.transfer.setups import Setup, set_up
-from kuzushiji_tf.transfer.workdirs import ChainFolder, StageFolder, standing_on
+from kuzushiji_tf.transfer.workdirs import ChainFolder, StageFolder, building_on
 from kuzushiji_tf.workdirs import locked
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg", "shapely")
@@ -61,7 +61,7 @@ def train_stages(config: TransferConfig, path: Path, options: StageOptions = Sta
     chain.require_predecessors(stages[0])  # before anything is written
     with locked(path):
         chain.require_ours()
-        replaced = standing_on(stages) if options.overwrite else ()
+        replaced = building_on(stages) if options.overwrite else ()
         waiting = _waiting(chain, stages, replaced, options.resume)
         _require_own_settings(chain, config, replaced)
         data = load_chain_data(options.data_dir, config.use_variants)
@@ -83,7 +83,7 @@ def _waiting(chain: ChainFolder, stages: Sequence[str], replaced: Sequence[str],
     if not waiting:
         for name in stages:
             chain.require_unchanged(name)
-        what = " and ".join(standing_on(stages))
+        what = " and ".join(building_on(stages))
         raise UserError(
             f"In {chain.path} {' and '.join(stages)} {'is' if len(stages) == 1 else 'are'} already trained: replace "
             f"{what} with --overwrite, or choose another --workdir."

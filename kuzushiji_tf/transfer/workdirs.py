@@ -149,7 +149,7 @@ class ChainFolder:
             raise UserError(f"{self.path} holds other files ({others[0]}) and no chain; choose another --workdir.")
 
     def require_predecessors(self, name: str) -> None:
-        """Check that what a stage stands on is finished, and has not changed since it was built upon.
+        """Check that what a stage builds on is finished, and has not changed since it was built upon.
 
         Raises:
             UserError: it is not; the sentence says which command to run.
@@ -181,7 +181,7 @@ class ChainFolder:
                 )
 
     def require_finished(self) -> None:
-        """Check that every stage is finished, and stands on the weights that are there.
+        """Check that every stage is finished, and builds on the weights that are there.
 
         Raises:
             MissingFileError: this is no work directory of a chain.
@@ -204,8 +204,8 @@ class ChainFolder:
         return f"python -m kuzushiji_tf transfer train --stage {stage} --workdir {self.path}"
 
 
-def standing_on(names: Sequence[str]) -> tuple[str, ...]:
-    """Return stages and all that stand on them, in the order of training."""
+def building_on(names: Sequence[str]) -> tuple[str, ...]:
+    """Return stages and all that build on them, in the order of training."""
     return tuple(name for name in STAGES if name in names or set(names) & set(PREDECESSORS[name]))
 
 

@@ -30,7 +30,7 @@ from kuzushiji_tf.transfer.mdn import build_mdn
 from kuzushiji_tf.transfer.sequences import make_table
 from kuzushiji_tf.transfer.stages import StageOptions, train_stages
 from kuzushiji_tf.transfer.vae import build_decoder
-from kuzushiji_tf.transfer.workdirs import ChainFolder, standing_on
+from kuzushiji_tf.transfer.workdirs import ChainFolder, building_on
 from kuzushiji_tf.workdirs import find_last, locked
 from tests.transfer_data import KANJI, LACKING, MODERN_ONLY, PUBLISHED_DECODER, QUICK, keys_of, use_small_data
 
@@ -254,7 +254,7 @@ def test_overwriting_replaces_a_stage_and_what_builds_on_it_and_nothing_else(cha
     assert chain.stage("mdn").digest() != before["mdn"] and len(history(chain.stage("mdn"))) == 1
     assert [file.name for file in (chain.path / "sketch").iterdir()] == ["notes.txt"]
     assert (chain.path / "notes.txt").exists() and chain.config == config
-    assert standing_on(("vae-old",)) == ("vae-old", "mdn", "sketch") and standing_on(("sketch",)) == ("sketch",)
+    assert building_on(("vae-old",)) == ("vae-old", "mdn", "sketch") and building_on(("sketch",)) == ("sketch",)
 
 
 def test_a_stage_that_stays_must_have_the_settings_that_are_asked_for(chain):

@@ -82,7 +82,7 @@ def test_the_published_decoder_has_3_623_265_parameters():
     assert decoder.output.shape == (None, 64, 64, 1)
 
 
-def test_width_and_latent_dimensions_are_knobs():
+def test_width_and_latent_dimensions_are_settings():
     assert build_encoder(0.5, 8).output.shape == (None, 16)
     assert build_decoder(0.5, 8).count_params() < build_decoder(1.0, 8).count_params() / 3
 

@@ -240,8 +240,10 @@ def _materialize(flags: MaterializeFlags) -> None:
         raise KeyboardInterrupt("Stopped; the same command goes on from there.") from None
     if flags.format == "tfrecord":
         print(f"{folder}: TFRecord shards, features image (PNG), label, character, original")
-    else:
+    elif flags.split == "train":
         print(f"{folder}: train on it with  python train.py --dataset {folder}")
+    else:
+        print(f"{folder}: evaluate on it with  python evaluate.py --dataset {folder} --split {flags.split}")
 
 
 def _verify(flags: VerifyFlags) -> None:

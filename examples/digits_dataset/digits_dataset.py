@@ -13,8 +13,9 @@ For every program, install the package; its pyproject.toml names the loader as a
 import numpy as np
 from sklearn import datasets
 
+from kuzushiji_tf import CharacterDataset, load_dataset, register_dataset
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.datasets import CharacterDataset, LoadOptions, load_dataset, register_dataset
+from kuzushiji_tf.datasets import LoadOptions
 from kuzushiji_tf.datasets.core import content_keys
 from kuzushiji_tf.datasets.splits import held_out_rows
 

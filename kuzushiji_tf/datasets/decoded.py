@@ -72,7 +72,8 @@ def open_decoded(name: str, source: Path, identity: Mapping[str, Any], build: Ca
                 with atomic_folder(folder) as temporary:
                     build(temporary)
                     write_json(temporary / _IDENTITY, _identity(source, identity))
-        _tidy(folder)
+        with suppress(OSError):  # what belongs to somebody else stays
+            _tidy(folder)
     with suppress(OSError):  # a cache that may only be read
         os.utime(folder)
     return folder
@@ -81,18 +82,19 @@ def open_decoded(name: str, source: Path, identity: Mapping[str, Any], build: Ca
 def list_decoded() -> list[Decoded]:
     """Return what is in the cache, the last used first."""
     root = decoded_root()
-    folders = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-    folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    folders = []
+    for path in root.iterdir() if root.is_dir() else ():
+        with suppress(FileNotFoundError):  # another process has just removed it
+            if path.is_dir():
+                folders.append((path.stat().st_mtime, _size(path), path))
     found, seen = [], set()
-    for folder in folders:
-        used = folder.stat().st_mtime
+    for used, size, folder in sorted(folders, reverse=True):
         about = _read_identity(folder)
         source = Path(about["source"]) if about else None
         # Of one source, one name and one image size, the last used is its present state.
         state = folder.name.rpartition("-")[0], source, (about or {}).get("image_size")
         is_stale = source is None or not source.exists() or state in seen
         seen.add(state)
-        size = sum(path.stat().st_size for path in folder.iterdir())
         found.append(Decoded(folder, source, size, used, is_stale))
     return found
 
@@ -126,6 +128,10 @@ def decoded_root() -> Path:
 
 def _identity(source: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     return {"source": str(source.resolve()), **identity}
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _read_identity(folder: Path) -> dict[str, Any] | None:

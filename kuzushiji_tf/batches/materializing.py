@@ -187,6 +187,6 @@ def _unwritable(folder: Path, error: OSError) -> Exception:
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(
-            f"The disk of {folder} is full: free some space and run the same command again; it goes on where it was."
+            f"The disk of {folder} is full: free some space and run the same command again; it continues where it stopped."
         )
     return UserError(f"{folder} cannot be written: {error.strerror}.")

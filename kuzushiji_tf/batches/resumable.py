@@ -67,7 +67,7 @@ def _claim(hidden: Path, name: str, origin: dict[str, Any], overwrite: bool) -> 
     if before and changed and not overwrite:
         raise UserError(
             f"{hidden} holds an unfinished set with {changed[0]} = {before.get(changed[0])}, not {origin[changed[0]]}: "
-            "finish that one, or start anew with --overwrite."
+            "finish that one, or start again with --overwrite."
         )
     if changed:
         for part in hidden.iterdir():

@@ -80,7 +80,7 @@ class SplitFlags(_LoadFlags):
 class MaterializeFlags(_LoadFlags):
     """Write a set as files, balanced: of each class the originals first, then augmented copies of them.
 
-    An interrupted run goes on where it stopped when it is started again with the same flags.
+    An interrupted run continues where it stopped when the same command is run again.
     """
 
     out: Path  # the folder to write

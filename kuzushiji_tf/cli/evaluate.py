@@ -31,7 +31,7 @@ class EvaluateFlags:
     dataset: str | None = None  # a data set, or a folder or .npz file of your own; default: what it was trained on
     split: str | None = None  # test, train, or all of what is your own; default: test, but all of another .npz file
     file: str | None = None  # of a work directory: final (default) or best; of an exported folder: float32, int8, ...
-    labels: Path | None = None  # a labels.txt with the classes, where none stands beside the file
+    labels: Path | None = None  # a labels.txt with the classes, if there is none beside the file
     output: Path | None = None  # folder of tables and pictures; default: in the work directory, else none are written
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     image_size: int | None = None  # load or draw the data set at this size first; default: draw it at the model's

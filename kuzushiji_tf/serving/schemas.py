@@ -52,8 +52,8 @@ class Recognition(BaseModel):
     """The readings of a character, best first."""
 
     model: str
-    is_character: bool = Field(description="False: a blank, a scribble or anything else that is none; see unknown.")
-    unknown: float = Field(ge=0, le=1, description="The probability that it is no character.")
+    is_character: bool = Field(description="False: a blank, a scribble or anything else that is not a character; see unknown.")
+    unknown: float = Field(ge=0, le=1, description="The probability that it is not a character.")
     candidates: list[CandidateAnswer]
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/step_overhead.py
 
-An epoch of `training.train`, with its pipeline and all its callbacks (history, checkpoint, TensorBoard, progress),
+An epoch of `training.runs.train`, with its pipeline and all its callbacks (history, checkpoint, TensorBoard, progress),
 takes turns with an epoch of `fit` over as many batches of float32 images and one-hot labels in memory; the first of
 each compiles and does not count. Validation is left out of both. Last line: JSON with `overhead` and
 `overhead_augmented`: our seconds / those of `fit`, less one, without augmentation and with it (`fit` never has any),
@@ -28,8 +28,9 @@ import tyro
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.config import ImageAugmentation, TrainingConfig
 from kuzushiji_tf.datasets import load_dataset
-from kuzushiji_tf.training import runs as training
+from kuzushiji_tf.training import fitting
 from kuzushiji_tf.training.compiling import compiled_models
+from kuzushiji_tf.training.runs import train
 
 SETTLE = 1.0  # seconds in which our pipeline fills its buffers, so that it does not do so in the time of `fit`
 AUGMENTATION = ImageAugmentation(
@@ -56,13 +57,13 @@ class Flags:
     data_dir: Path | None = None  # where the data set's files are
 
 
-def in_turns(plain_epoch: Callable[[], object], seconds: list[tuple[float, float]]) -> type[training.Progress]:
+def in_turns(plain_epoch: Callable[[], object], seconds: list[tuple[float, float]]) -> type[fitting.Progress]:
     """Return a progress callback that runs an epoch of the plain loop before each of ours, and notes both times.
 
     Progress is the last callback, so that what it sees begin and end encloses all that the others do.
     """
 
-    class InTurns(training.Progress):
+    class InTurns(fitting.Progress):
         def on_epoch_begin(self, epoch, logs=None):
             time.sleep(SETTLE)
             start = time.perf_counter()
@@ -87,8 +88,8 @@ def overhead(config: TrainingConfig, flags: Flags) -> float:
     _, plain = compiled_models(config, data.image_size, len(data.classes), flags.steps)
     seconds: list[tuple[float, float]] = []
     turns = in_turns(lambda: plain.fit(images, targets, config.batch_size, verbose=0), seconds)
-    with tempfile.TemporaryDirectory() as folder, patch.object(training, "Progress", turns):
-        training.train(config, Path(folder) / "run", flags.data_dir)
+    with tempfile.TemporaryDirectory() as folder, patch.object(fitting, "Progress", turns):
+        train(config, Path(folder) / "run", data_dir=flags.data_dir)
     counted = seconds[1:]
     for theirs, ours in counted:
         print(f"  fit {theirs:8.3f} s   ours {ours:8.3f} s   {ours / theirs - 1:+.1%}", flush=True)

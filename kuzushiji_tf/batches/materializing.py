@@ -186,7 +186,5 @@ def _unwritable(folder: Path, error: OSError) -> Exception:
     if isinstance(error, UserError):
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(
-            f"The disk of {folder} is full: free some space and run the same command again; it continues where it stopped."
-        )
+        return UserError(f"The disk of {folder} is full: free some space and run the same command again to continue.")
     return UserError(f"{folder} cannot be written: {error.strerror}.")

@@ -52,7 +52,7 @@ class Recognition(BaseModel):
     """The readings of a character, best first."""
 
     model: str
-    is_character: bool = Field(description="False: a blank, a scribble or anything else; see unknown.")
+    is_character: bool = Field(description="False for a blank, a scribble or the like; see unknown.")
     unknown: float = Field(ge=0, le=1, description="The probability that it is not a character.")
     candidates: list[CandidateAnswer]
 

@@ -163,7 +163,7 @@ def _list(flags: ListFlags) -> None:
 
 
 def _download(flags: DownloadFlags) -> None:
-    from kuzushiji_tf.datasets.places import cache_folder
+    from kuzushiji_tf.datasets.locations import cache_folder
 
     if is_path(flags.name):
         raise UserError(f"{flags.name} is your own: there is nothing to download.")

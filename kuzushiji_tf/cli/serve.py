@@ -24,7 +24,7 @@ class ServeFlags:
     host: str = "127.0.0.1"  # the address to listen at; 0.0.0.0 is every one that this machine has
     port: int = 8000  # 0: any free one
     threads: int | None = None  # that recognize at the same time; default: one for each processor
-    places: int = 64  # requests under way or waiting at once; more are told to try again
+    max_requests: int = 64  # requests under way or waiting at once; more are told to try again
     # the file that holds the API key; without it the environment variable KUZUSHIJI_API_KEY; with neither, no key
     api_key_file: Path | None = None
     cors_origin: tuple[str, ...] = ()  # pages elsewhere that may use the API, such as https://example.org
@@ -41,7 +41,7 @@ def run(flags: ServeFlags) -> None:
         ModuleNotFoundError: the extra `serve` is not installed.
         UserError, MissingFileError: no recognizer, or the port is taken.
     """
-    for name, value in (("threads", flags.threads), ("places", flags.places)):
+    for name, value in (("threads", flags.threads), ("max-requests", flags.max_requests)):
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}; it must be at least 1.")
     import uvicorn
@@ -58,7 +58,7 @@ def run(flags: ServeFlags) -> None:
         return
     api_key = read_key(flags.api_key_file)
     threads = flags.threads or os.cpu_count() or 1
-    service = Service(load_models(flags.models, threads), threads, Limits(requests=flags.places))
+    service = Service(load_models(flags.models, threads), threads, Limits(requests=flags.max_requests))
     with _listen(flags.host, flags.port) as listening, _page(flags) as site:
         app = create_app(service, site=site, api_key=api_key, cors_origins=flags.cors_origin)
         host, port = listening.getsockname()[:2]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kuzushiji_tf.datasets.places import cache_folder
+from kuzushiji_tf.datasets.locations import cache_folder
 from kuzushiji_tf.files import atomic_folder, write_json
 
 LIMIT = 32 << 30  # bytes of all that is decoded; beyond them, what was used longest ago goes

@@ -21,7 +21,7 @@ from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
 from kuzushiji_tf.datasets.download import fetch
 from kuzushiji_tf.datasets.kmnist import CREDIT, LICENCE
-from kuzushiji_tf.datasets.places import cache_folder, is_leftover, places_of
+from kuzushiji_tf.datasets.locations import cache_folder, folders_of, is_leftover
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
@@ -119,7 +119,7 @@ def _decoded(options: LoadOptions) -> Path:
 
 def find_kkanji(data_dir: Path | None) -> Path | None:
     """Return the archive or the extracted folder in `data_dir` (None: `KUZUSHIJI_DATA`, then the cache), or None."""
-    for place in places_of("kkanji", data_dir, cached=True):
+    for place in folders_of("kkanji", data_dir, cached=True):
         for path in (*(place / name for name in ARCHIVES), place / FOLDER):
             if path.is_dir() if path.name == FOLDER else path.is_file():
                 return path

@@ -10,7 +10,7 @@ from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.arrays import read_idx, read_npz_array
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.download import fetch
-from kuzushiji_tf.datasets.places import cache_folder, places_of
+from kuzushiji_tf.datasets.locations import cache_folder, folders_of
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 
@@ -175,7 +175,7 @@ def _locate(release: _Release, names: tuple[str, ...], options: LoadOptions) -> 
 
 
 def _find(release: _Release, names: tuple[str, ...], data_dir: Path | None, *, cached: bool) -> Path | None:
-    places = [place / part for place in places_of(release.name, data_dir, cached=cached) for part in release.folders]
+    places = [place / part for place in folders_of(release.name, data_dir, cached=cached) for part in release.folders]
     candidates = (place / name for place in places for name in names)
     return next((path for path in candidates if path.is_file()), None)
 

@@ -15,7 +15,7 @@ import numpy as np
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.drawn.kana import IMAGE_SIZE
-from kuzushiji_tf.datasets.places import places_of, user_folder
+from kuzushiji_tf.datasets.locations import folders_of, user_folder
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.ink.normalization import draw_ink
@@ -104,7 +104,7 @@ def _parse(line: str, where: str) -> Drawing:
 
 def find_tomoe(data_dir: Path | None) -> Path | None:
     """Return the path of the file in `data_dir` (None: `KUZUSHIJI_DATA`), or None."""
-    candidates = (place / FILE_NAME for place in places_of("tomoe", data_dir, cached=False))
+    candidates = (place / FILE_NAME for place in folders_of("tomoe", data_dir, cached=False))
     return next((path for path in candidates if path.is_file()), None)
 
 

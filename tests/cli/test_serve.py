@@ -169,7 +169,7 @@ def test_what_a_person_can_mend_is_said_in_one_sentence(tmp_path, capsys):
             (["--host", "192.0.2.1"], "192.0.2.1"),
             (["--models", str(tmp_path)], str(tmp_path)),
             (["--threads", "0"], "--threads is 0"),
-            (["--places", "-3"], "--places is -3"),
+            (["--max-requests", "-3"], "--max-requests is -3"),
             (["--api-key-file", str(tmp_path / "absent")], str(tmp_path / "absent")),
         ):
             assert main(["serve", "--api-only", *arguments]) == 2

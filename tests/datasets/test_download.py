@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kuzushiji_tf.datasets.download import Patience, fetch
-from kuzushiji_tf.datasets.places import cache_folder
+from kuzushiji_tf.datasets.locations import cache_folder
 from kuzushiji_tf.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000

@@ -14,7 +14,7 @@ from typing import IO
 
 import numpy as np
 
-from kuzushiji_tf.datasets.places import places_of
+from kuzushiji_tf.datasets.locations import folders_of
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 
 BATCH_BYTES = 4 << 20
@@ -73,7 +73,7 @@ def find_source(folder_name: str, pattern: str, data_dir: Path | None) -> Path |
     Looked for in `data_dir` (None: the folder that `KUZUSHIJI_DATA` names), there and in its folder `etl`: the folder
     or the archive of the data set's name, then the files themselves.
     """
-    for place in places_of("etl", data_dir, cached=False):
+    for place in folders_of("etl", data_dir, cached=False):
         for folder in (place / folder_name, place / folder_name / folder_name):
             if _files_in(folder, pattern):
                 return folder

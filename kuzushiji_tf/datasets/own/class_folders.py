@@ -13,9 +13,9 @@ from tqdm import tqdm
 from kuzushiji_tf.characters.labels import Labels, parse_character
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.decoded import open_decoded, read_left_out, write_left_out
+from kuzushiji_tf.datasets.locations import is_leftover
 from kuzushiji_tf.datasets.own.array_folders import is_array_folder, read_array_folder
 from kuzushiji_tf.datasets.own.origins import check_split, read_about, read_origin, rows_of
-from kuzushiji_tf.datasets.places import is_leftover
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError

@@ -20,7 +20,7 @@ def user_folder(data_dir: Path | None) -> Path | None:
     return Path(named) if named else None
 
 
-def places_of(name: str, data_dir: Path | None, *, cached: bool) -> list[Path]:
+def folders_of(name: str, data_dir: Path | None, *, cached: bool) -> list[Path]:
     """Return the folders in which a data set's files may lie, the likeliest first.
 
     Args:
@@ -31,7 +31,7 @@ def places_of(name: str, data_dir: Path | None, *, cached: bool) -> list[Path]:
     folders = [user_folder(data_dir)]
     if cached and not data_dir:
         folders.append(cache_folder())
-    return [place for folder in folders if folder for place in (folder / name, folder)]
+    return [inner for folder in folders if folder for inner in (folder / name, folder)]
 
 
 def is_leftover(name: str) -> bool:

@@ -40,7 +40,7 @@ ERRORS = {
     413: "The body or the picture is too large.",
     415: "The body is of another type.",
     422: "The body is not what is described here.",
-    503: "All places are taken; Retry-After says when to try again.",
+    503: "The server is busy; Retry-After says when to try again.",
 }
 _PLAIN = {404: "There is nothing at this address; /docs lists what there is.", 405: "This address has no such method."}
 _IMAGE_FILE = {"type": "string", "format": "binary"}
@@ -91,7 +91,7 @@ class Service:
         Raises:
             HTTPException, UserError: the request is at fault, or there is no place for it.
         """
-        with self.gate.enter(), self.metrics.places_taken.track_inprogress():
+        with self.gate.enter(), self.metrics.under_way.track_inprogress():
             work = await read_in_time(self._read(request), self.limits.body_seconds)
             return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 

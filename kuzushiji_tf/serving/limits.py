@@ -1,4 +1,4 @@
-"""What a request may cost: bytes, pixels, strokes, places in the queue; more is refused before it is paid for."""
+"""What a request may cost: bytes, pixels, strokes, requests at once; more is refused before it is paid for."""
 
 import asyncio
 import io
@@ -45,19 +45,19 @@ MultiPartParser.spool_max_size = Limits().image_bytes
 class Gate:
     """Lets a limited number of requests in; not for use by several threads."""
 
-    def __init__(self, places: int):
-        self.places = places
+    def __init__(self, most: int):
+        self.most = most
         self.inside = 0
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Hold a place.
+        """Count as inside.
 
         Raises:
-            HTTPException: 503 with `Retry-After`, all places are taken.
+            HTTPException: 503 with `Retry-After`, as many are inside as may be.
         """
-        if self.inside >= self.places:
-            raise HTTPException(503, "All places are taken at the moment; try again in a second.", RETRY_AFTER)
+        if self.inside >= self.most:
+            raise HTTPException(503, "The server is busy; try again in a second.", RETRY_AFTER)
         self.inside += 1
         try:
             yield

@@ -95,6 +95,28 @@ def interrupted(monkeypatch, config, path, epochs, stop=StopAfter):
     return WorkDirectory(path) if path else find_last()
 
 
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """A run of one epoch, and one that was stopped in its second; not to be changed."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True))
+        folder = tmp_path_factory.mktemp("originals")
+        finished = training.train(replace(QUICK, epochs=1), folder / "finished")
+        return finished, interrupted(patched, QUICK, folder / "stopped", epochs=1)
+
+
+@pytest.fixture
+def finished(originals, tmp_path):
+    """A copy of the finished run, of one epoch."""
+    return WorkDirectory(shutil.copytree(originals[0].path, tmp_path / "finished"))
+
+
+@pytest.fixture
+def stopped(originals, tmp_path):
+    """A copy of the run that was stopped in its second epoch."""
+    return WorkDirectory(shutil.copytree(originals[1].path, tmp_path / "stopped"))
+
+
 def test_training_learns_and_leaves_a_complete_work_directory(tmp_path):
     workdir = training.train(QUICK, tmp_path / "run")
     for part in (workdir.history_file, workdir.labels_file, workdir.best, workdir.final, workdir.checkpoint):
@@ -110,10 +132,10 @@ def test_training_learns_and_leaves_a_complete_work_directory(tmp_path):
     assert list((workdir.tensorboard / "pictures").iterdir())
 
 
-def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path):
+def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, finished):
     config = replace(QUICK, epochs=1)
-    some, same = (weights(training.train(config, tmp_path / name)) for name in ("a", "b"))
-    other = weights(training.train(replace(config, seed=1), tmp_path / "c"))
+    some, same = weights(finished), weights(training.train(config, tmp_path / "again"))
+    other = weights(training.train(replace(config, seed=1), tmp_path / "other"))
     assert all(np.array_equal(x, y) for x, y in zip(some, same, strict=True))
     assert not np.array_equal(some[0], other[0])
 
@@ -232,9 +254,8 @@ def test_a_loss_that_is_not_a_number_ends_the_run_in_one_sentence(tmp_path):
     assert not WorkDirectory(tmp_path / "run").final.exists()
 
 
-def test_a_finished_run_is_not_overwritten_unless_asked(tmp_path):
-    config = replace(QUICK, epochs=1)
-    workdir = training.train(config, tmp_path / "run")
+def test_a_finished_run_is_not_overwritten_unless_asked(finished):
+    config, workdir = replace(QUICK, epochs=1), finished
     before = workdir.final.read_bytes()
     with pytest.raises(UserError, match="already holds a run"):
         training.train(config, workdir.path)
@@ -262,11 +283,10 @@ def test_foreign_files_with_a_runs_names_are_never_deleted(tmp_path, name):
     assert (tmp_path / name).read_text() == "{}"
 
 
-def test_a_run_is_resumed_only_on_its_own_data(tmp_path, monkeypatch):
-    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
+def test_a_run_is_resumed_only_on_its_own_data(stopped, monkeypatch):
     monkeypatch.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True, seed=1))
     with pytest.raises(UserError, match="'kmnist' has changed"):
-        training.train(QUICK, workdir.path, resume=True)
+        training.train(QUICK, stopped.path, resume=True)
 
 
 def test_a_run_killed_while_its_result_is_written_can_be_finished(tmp_path, monkeypatch):
@@ -346,17 +366,15 @@ def test_a_population_is_of_training_images_in_random_order(tmp_path, monkeypatc
     assert len(set(drawn)) == 50 and set(drawn) <= set(rows) and drawn != sorted(drawn)
 
 
-def test_a_run_is_resumed_only_with_its_own_settings(tmp_path, monkeypatch):
-    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
+def test_a_run_is_resumed_only_with_its_own_settings(stopped):
     with pytest.raises(UserError, match="batch_size = 25, not 40"):
-        training.train(replace(QUICK, batch_size=40), workdir.path, resume=True)
+        training.train(replace(QUICK, batch_size=40), stopped.path, resume=True)
 
 
-def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path, monkeypatch):
-    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=1)
-    workdir.checkpoint.write_bytes(workdir.checkpoint.read_bytes()[:1000])
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(stopped):
+    stopped.checkpoint.write_bytes(stopped.checkpoint.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"last\.keras"):
-        training.train(QUICK, workdir.path, resume=True)
+        training.train(QUICK, stopped.path, resume=True)
 
 
 @pytest.fixture

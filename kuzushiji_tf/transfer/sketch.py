@@ -32,8 +32,7 @@ def build_decoder(config: Sketch, latent: int = LATENT, seed: int = 0, scale: fl
     that is to be predicted (`previous_rows`); with `glimpse_units` also `ink`, float32 `[batch, 64, 64, 1]`, 0..1: the
     image that z stands for. Its output is float32 `[batch, t, 3 + 6 * mixtures]`.
 
-    All of it computes in float32: the cell's state adds up over a hundred steps, and on processors bfloat16 products
-    of this size take as long.
+    All of it computes in float32: the cell's state adds up over a hundred steps.
 
     Args:
         config: its units, mixtures, layer normalization and recurrent dropout, and three kinds of hidden layers.

@@ -28,7 +28,9 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.under_way = Gauge("kuzushiji_requests_under_way", "Recognitions under way or waiting", registry=self.registry)
+        self.under_way = Gauge(
+            "kuzushiji_requests_under_way", "Recognitions under way or waiting", registry=self.registry
+        )
 
 
 class CountRequests:

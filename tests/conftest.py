@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 SLOW_LIMIT = 1200  # seconds a test that is marked slow may take; pyproject.toml has the others' limit
 # What even .ci/run, which sets KUZUSHIJI_CI, may lack; all else that a test needs was promised to it.
-MAY_BE_LACKING = ("this Python's zlib", "user namespaces", "no checkout", "the files of etl")
+MAY_BE_LACKING = ("this Python's zlib", "user namespaces", "no checkout", "the files of etl", "the files of k49")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

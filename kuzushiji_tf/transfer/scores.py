@@ -153,8 +153,8 @@ def score_chain(chain: Chain, scoring: Scoring) -> dict[str, Any]:
     return scores | _held_out_scores(chain, data)
 
 
-def places_of(chain: Chain, parameters: np.ndarray, characters: Sequence[str]) -> np.ndarray:
-    """Return the place of each mixture's true character among all modern ones, int64 `[n]`, 1 for the densest.
+def ranks_of(chain: Chain, parameters: np.ndarray, characters: Sequence[str]) -> np.ndarray:
+    """Return the rank of each mixture's true character among all modern ones, int64 `[n]`, 1 for the densest.
 
     Equals count against it, so that a chain that tells nothing apart finds nothing.
     """
@@ -198,7 +198,7 @@ def _score_side(chain: Chain, examples: Examples, scoring: Scoring) -> tuple[dic
     readings = _read_drawings(recognizer, written)
     wanted = np.array([len(scoring.data.drawings[character]) for character in examples.new])
     partners = chain.modern.latents[[chain.modern.characters.index_of(character) for character in examples.new]]
-    scores = retrieval_scores(places_of(chain, parameters, examples.new))
+    scores = retrieval_scores(ranks_of(chain, parameters, examples.new))
     scores |= _likelihoods(chain, parameters, partners)
     scores |= {"pixels_top1": top_share(images, targets, 1)}
     scores |= {f"strokes_top{k}": top_share(readings, targets, k) for k in (1, 5)}

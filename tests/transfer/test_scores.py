@@ -15,7 +15,7 @@ from kuzushiji_tf.transfer.scores import (
     Scoring,
     choose_examples,
     load_scoring_data,
-    places_of,
+    ranks_of,
     retrieval_scores,
     score_chain,
     top_share,
@@ -130,8 +130,8 @@ def test_equal_or_undefined_densities_find_nothing():
     chain = knowing_chain()
     wide = np.float32([[0, 0, 0, 90, 90]])  # scales of e^5 in both directions
     flat = chain.mixture(np.zeros((1, 2), np.float32)) * np.nan
-    assert places_of(chain, flat, ["一"])[0] == len(CHARACTERS)
-    assert places_of(chain, wide, [CHARACTERS[0]])[0] == 1 and places_of(chain, wide, [CHARACTERS[5]])[0] == 6
+    assert ranks_of(chain, flat, ["一"])[0] == len(CHARACTERS)
+    assert ranks_of(chain, wide, [CHARACTERS[0]])[0] == 1 and ranks_of(chain, wide, [CHARACTERS[5]])[0] == 6
 
 
 def test_a_share_leaves_out_what_has_no_target():

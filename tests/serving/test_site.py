@@ -200,3 +200,8 @@ def test_icons_are_square_and_leave_a_maskable_ones_edge_to_the_phone():
     left, top, right, bottom = white.getbbox()
     assert min(left, top) >= 64 * 0.1 and max(right, bottom) <= 64 * 0.9
     assert Image.fromarray(icon).convert("L").point(lambda level: 255 * (level > 200)).getbbox()[0] < left
+
+
+def test_the_icon_is_drawn_without_measuring_its_path(monkeypatch):
+    monkeypatch.setattr("svgelements.Path.length", lambda *_, **__: pytest.fail("which takes seconds without SciPy"))
+    assert draw_icon(site.WEB / "icon.svg", 64).size == (64, 64)

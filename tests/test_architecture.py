@@ -62,8 +62,15 @@ def imports(module: str, *, only_at_start: bool = False) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} has a relative import; write it out."
             for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield inner if inner in modules() else str(node.module)
+                yield _origin(str(node.module), alias.name)
+
+
+def _origin(module: str, name: str) -> str:
+    """Return the module that `from module import name` gets a name from; a public name is one of a module below."""
+    if module == NAME and name in kuzushiji_tf._MODULES:
+        return f"{NAME}.{kuzushiji_tf._MODULES[name]}"
+    inner = f"{module}.{name}"
+    return inner if inner in modules() else module
 
 
 def _run_at_start(node: ast.AST) -> Iterator[ast.AST]:
@@ -85,6 +92,17 @@ def libraries(module: str, *, only_at_start: bool = False) -> set[str]:
 def own_imports(module: str) -> set[str]:
     """Return the modules of the package that a module imports."""
     return {name for name in imports(module) if name in modules() and name not in (NAME, module)}
+
+
+def test_a_public_name_counts_as_the_module_that_it_comes_from():
+    assert _origin(NAME, "train") == f"{NAME}.training.runs"
+    assert _origin(NAME, "__version__") == NAME
+    assert _origin(f"{NAME}.ink", "strokes") == f"{NAME}.ink.strokes"
+
+
+def test_no_part_imports_the_package_as_a_whole():
+    whole = [module for module in modules() if NAME in set(imports(module)) and module != f"{NAME}.__main__"]
+    assert set(whole) <= {f"{NAME}.runtime", f"{NAME}.serving.api"}  # which name its version
 
 
 def test_every_part_of_the_package_has_its_floor():

@@ -11,6 +11,7 @@ import yaml
 
 import kuzushiji_tf
 from kuzushiji_tf.cli import COMMANDS, run_command
+from kuzushiji_tf.datasets.entries import ENTRIES
 from tests.docs.test_snippets import PAGES
 from tests.snippets import ROOT, code_block
 
@@ -89,6 +90,21 @@ def test_the_readme_repeats_the_figures_of_the_cards():
         assert f"{file['bytes'] / 1e6:.2f} MB" in row
         accuracy = file.get("real_pen_accuracy", file.get("accuracy"))
         assert f"{accuracy:.2%}".replace("%", " %") in row
+
+
+def test_the_figure_under_the_readmes_picture_counts_images_and_characters_as_the_results_do():
+    (under_picture,) = [line for line in _text("README.md").splitlines() if "3,832 kanji:" in line]
+    images, characters = re.findall(r"(\d+\.\d) %", under_picture)
+    (row,) = [line for line in _text("docs/results.md").splitlines() if line.startswith("| Kuzushiji-Kanji, 3,832")]
+    exact_images, _, exact_characters = map(float, re.findall(r"(\d+\.\d\d) %", row))
+    assert (images, characters) == (f"{exact_images:.1f}", f"{exact_characters:.1f}")
+
+
+def test_the_page_of_the_data_sets_names_each_of_them():
+    text = _text("docs/data.md").replace(
+        "`etl1` ... `etl9g`", " ".join(f"`{name}`" for name in ENTRIES if "etl" in name)
+    )
+    assert {name for name in ENTRIES if f"`{name}`" not in text} == set()
 
 
 def test_the_python_of_the_readme_is_a_few_lines_and_reads_a_drawing(capsys):

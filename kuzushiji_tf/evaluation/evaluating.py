@@ -78,7 +78,7 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
         image_size: pixels at which the data set is loaded or drawn before it gets the model's size.
 
     Returns:
-        As `scoring.score`.
+        As `scoring.score`. Of a set that a program drew they are synthetic, and `ink` alone says so.
 
     Raises:
         UserError, MissingFileError: as `load_predictor`, `load_dataset` and `scoring.score`; or nobody says what the

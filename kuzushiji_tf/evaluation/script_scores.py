@@ -13,7 +13,7 @@ from kuzushiji_tf.recognition.readings import Repertoire
 class ScriptScores:
     """Counts, over lots of images, where the true character stood among a recognizer's candidates.
 
-    The candidates are those of `recognizer.Reading.candidates`: look-alikes together, what is not a character left out.
+    The candidates are those of `readings.Reading.candidates`: look-alikes together, what is not a character left out.
 
     Args:
         predictor: the recognizer.

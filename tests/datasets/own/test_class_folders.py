@@ -75,7 +75,7 @@ def test_every_picture_becomes_white_ink_on_black_in_one_of_the_splits(own):
     assert not np.isin(content_keys(train.images), content_keys(test.images)).any()
 
 
-def test_a_picture_becomes_what_the_recogniser_makes_of_it(own):
+def test_a_picture_becomes_what_the_recognizer_makes_of_it(own):
     train, test = both(own, image_size=28)
     keys = content_keys(np.concatenate([train.images, test.images]))
     expected = [np.rint(fit_image(read_ink(path), 28, box=False)).astype(np.uint8) for path in own.glob("*/*")]

@@ -1,6 +1,5 @@
 """The classes of a recognizer: class index <-> character <-> code point."""
 
-import csv
 import json
 import re
 import unicodedata
@@ -65,27 +64,6 @@ class Labels:
     def code_point(self, index: int) -> str:
         """Return the code point of a class as `U+3042` (several joined by a space for a sequence)."""
         return to_code_point(self.characters[index])
-
-    @classmethod
-    def from_class_map(cls, path: str | Path) -> "Labels":
-        """Read a class map as published with KMNIST and Kuzushiji-49 (CSV: `index,codepoint,char`).
-
-        Raises:
-            MissingFileError: no such file.
-            UserError: the columns, an index or a code point is not as published.
-        """
-        try:
-            header, *rows = [row for row in csv.reader(read_text(path).splitlines()) if row] or [[]]
-        except csv.Error:
-            header, rows = [], []
-        if header != ["index", "codepoint", "char"] or not rows:
-            raise UserError(f"{path} is not a class map: rows of index, codepoint and char under that heading.")
-        characters = []
-        for number, row in enumerate(rows):
-            if len(row) != 3 or row[0] != str(number) or from_code_point(row[1], path) != row[2]:
-                raise UserError(f"{path}, row {number + 2}: index, code point and character do not agree ({row}).")
-            characters.append(row[2])
-        return cls._of_file(characters, path)
 
     @classmethod
     def read(cls, path: str | Path) -> "Labels":

@@ -1,4 +1,4 @@
-"""Class index, character and code point: class maps, labels.txt and index.json, and what is wrong with others."""
+"""Class index, character and code point: labels.txt and index.json, and what is wrong with others."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,6 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 
 # A kanji beyond the basic plane, a combining sequence, the iteration mark, and characters that files may trip over.
 UNUSUAL = Labels(("あ", "𠮟", "か\u3099", "ゝ", "\u3000", '"', ",", " "))
-
-
-@pytest.mark.parametrize(("name", "count", "first", "last"), [("kmnist", 10, "お", "を"), ("k49", 49, "あ", "ゝ")])
-def test_published_class_maps_are_read(data_dir, name, count, first, last):
-    labels = Labels.from_class_map(data_dir / name / f"{name}_classmap.csv")
-    assert (len(labels), labels[0], labels[count - 1]) == (count, first, last)
-    assert labels.index_of(last) == count - 1
-    assert labels.code_point(0) == to_code_point(first)
 
 
 @pytest.mark.parametrize(("write", "read"), [("write", "read"), ("write_index_json", "read_index_json")])
@@ -80,13 +72,13 @@ def test_what_is_no_code_point_is_refused(text):
         from_code_point(text, "here")
 
 
-@pytest.mark.parametrize("read", [Labels.read, Labels.read_index_json, Labels.from_class_map])
+@pytest.mark.parametrize("read", [Labels.read, Labels.read_index_json])
 def test_missing_file_is_a_missing_file_error(tmp_path, read):
     with pytest.raises(MissingFileError, match="absent"):
         read(tmp_path / "absent")
 
 
-@pytest.mark.parametrize("read", [Labels.read, Labels.read_index_json, Labels.from_class_map])
+@pytest.mark.parametrize("read", [Labels.read, Labels.read_index_json])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", None], ids=["empty", "no text", "folder"])
 def test_unreadable_file_is_refused_in_one_sentence(tmp_path, read, content):
     path = tmp_path / "labels"
@@ -99,28 +91,11 @@ def test_unreadable_file_is_refused_in_one_sentence(tmp_path, read, content):
 
 def refusal(path: Path, text: str) -> str:
     path.write_text(text, encoding="utf-8")
-    read = {".csv": Labels.from_class_map, ".json": Labels.read_index_json, ".txt": Labels.read}[path.suffix]
+    read = {".json": Labels.read_index_json, ".txt": Labels.read}[path.suffix]
     with pytest.raises(UserError) as caught:
         read(path)
     assert str(caught.value).startswith(str(path))
     return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("rows", "problem"),
-    [
-        ("number,codepoint,char\n0,U+3042,あ", "class map"),
-        ("index,codepoint,char", "class map"),
-        ("index,codepoint,char\n" + "あ" * 200_000, "class map"),
-        ("index,codepoint,char\n1,U+3042,あ", "row 2"),
-        ("index,codepoint,char\n0,U+3042,あ\n1,U+3042,い", "row 3"),
-        ("index,codepoint,char\n0", "row 2"),
-        ("index,codepoint,char\n0,3042,あ", "code point"),
-        ("index,codepoint,char\n0,U+3042,あ\n1,U+3042,あ", "twice"),
-    ],
-)
-def test_damaged_class_map_is_refused(tmp_path, rows, problem):
-    assert problem in refusal(tmp_path / "classmap.csv", rows)
 
 
 @pytest.mark.parametrize(

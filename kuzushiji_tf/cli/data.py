@@ -83,14 +83,14 @@ class MaterializeFlags(_LoadFlags):
     An interrupted run continues where it stopped when the same command is run again.
     """
 
-    out: Path  # the folder to write
+    output: Path  # the folder to write
     balance: int = 0  # images of each class; 0: the images as they are
     split: str = "train"  # balancing test images serves no fair test
     format: Form = "npy"  # images.npy, labels.npy and index.json; class folders of PNG files; or TFRecord shards
     classes: str | None = None  # these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     image_size: int | None = None  # pixels; default: the data set's own
     seed: int = 0  # of the augmentation
-    overwrite: bool = False  # replace a set that --out holds
+    overwrite: bool = False  # replace a set that --output holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +235,7 @@ def _materialize(flags: MaterializeFlags) -> None:
         start_tensorflow()
     balance = Balance(flags.balance, flags.seed)
     try:
-        folder = materialize(dataset, flags.out, balance, form=flags.format, overwrite=flags.overwrite)
+        folder = materialize(dataset, flags.output, balance, form=flags.format, overwrite=flags.overwrite)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Stopped; the same command goes on from there.") from None
     if flags.format == "tfrecord":

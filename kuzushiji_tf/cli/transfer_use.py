@@ -59,7 +59,7 @@ class GenerateFlags:
     """
 
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE...")]  # one character each
-    out: Path  # the folder of these folders
+    output: Path  # the folder of these folders
     model: Path = SHIPPED_CHAIN  # an exported chain, or the work directory of one
     samples: int = 8  # drawings of each picture
     temperature: float = 0.3  # 1: as various as the chain believes, 0: the likeliest one each time
@@ -92,7 +92,7 @@ class FigureFlags:
     """Draw what a chain makes of some kuzushiji, step by step: seen characters above, unseen ones below."""
 
     target: _Target = None  # a work directory or an exported chain; default: the last chain, else the one shipped
-    out: Path  # the PNG file to write
+    output: Path  # the PNG file to write
     characters: str | None = None  # to show, such as 道心; default: some, chosen by the seed
     count: int = 8  # of each side, where no characters are named
     samples: int = 5  # drawings of each
@@ -119,11 +119,11 @@ def generate(flags: GenerateFlags) -> None:
             read (at the end).
     """
     if not flags.images:
-        raise UserError("Name at least one picture: python -m kuzushiji_tf transfer generate IMAGE --out DIR")
+        raise UserError("Name at least one picture: python -m kuzushiji_tf transfer generate IMAGE --output DIR")
     from kuzushiji_tf.transfer import generation
     from kuzushiji_tf.transfer.opening import load_chain
 
-    folders = [flags.out / name for name in generation.folder_names(flags.images)]
+    folders = [flags.output / name for name in generation.folder_names(flags.images)]
     for folder in folders:
         generation.check_replaceable(folder, flags.overwrite)
     chain = load_chain(flags.model)
@@ -183,15 +183,15 @@ def figure(flags: FigureFlags) -> None:
     from kuzushiji_tf.transfer.figures import choose_figure, transfer_figure
     from kuzushiji_tf.transfer.opening import load_chain
 
-    if flags.out.is_dir():
-        raise UserError(f"{flags.out} is a folder; --out names the file to write, such as figure.png.")
+    if flags.output.is_dir():
+        raise UserError(f"{flags.output} is a folder; --output names the file to write, such as figure.png.")
     chain = load_chain(flags.target or _default_target())
     sides = choose_figure(flags.data_dir, flags.characters, flags.count, flags.seed, chain.settings.use_variants)
     drawn = transfer_figure(chain, sides, flags.samples, flags.temperature, flags.seed)
-    with atomic_path(flags.out) as temporary:
+    with atomic_path(flags.output) as temporary:
         figures.save(drawn, temporary)
     shown = "; ".join(f"{side}: {''.join(examples.old)}" for side, examples in sides.items() if len(examples))
-    print(f"{flags.out}: {shown}")
+    print(f"{flags.output}: {shown}")
 
 
 def export(flags: ExportFlags) -> None:
@@ -216,7 +216,7 @@ def export(flags: ExportFlags) -> None:
         difference = f"{file['max_difference']:.1e}" if "max_difference" in file else ""
         print(f"  {name:32}{file['bytes']:12,}{difference:>12}")
     _print_scores(output, card["evaluation"])
-    print(f"\nNext:\n  python -m kuzushiji_tf transfer generate IMAGE --model {output} --out DIR")
+    print(f"\nNext:\n  python -m kuzushiji_tf transfer generate IMAGE --model {output} --output DIR")
     if flags.json:
         print(json.dumps({"output": str(output), "files": card["files"], **card["evaluation"]}, ensure_ascii=False))
 

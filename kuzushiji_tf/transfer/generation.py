@@ -189,12 +189,12 @@ def check_replaceable(folder: Path, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise UserError(f"{folder} is a file, where a folder would be written: choose another --out.")
+        raise UserError(f"{folder} is a file, where a folder would be written: choose another --output.")
     foreign = sorted(entry.name for entry in folder.iterdir() if not _OURS.fullmatch(entry.name))
     if foreign:
-        raise UserError(f"{folder} holds {foreign[0]}, which `transfer generate` did not write; choose another --out.")
+        raise UserError(f"{folder} holds {foreign[0]}, not written by `transfer generate`; choose another --output.")
     if not overwrite and any(folder.iterdir()):
-        raise UserError(f"{folder} already exists: choose another --out, or replace it with --overwrite.")
+        raise UserError(f"{folder} already exists: choose another --output, or replace it with --overwrite.")
 
 
 def write_transfer(made: Transfer, folder: Path) -> None:

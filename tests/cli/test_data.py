@@ -191,7 +191,7 @@ def test_a_split_file_of_a_mixture_has_the_splits_that_all_parts_have(toy, elsew
 
 
 def test_a_data_set_is_written_as_arrays_checked_and_looked_at(elsewhere, capsys):
-    flags = ["--classes", "あい", "--per-class", "3", "--image-size", "16", "--out", "arrays"]
+    flags = ["--classes", "あい", "--per-class", "3", "--image-size", "16", "--output", "arrays"]
     assert main(["data", "materialize", "kana", *flags]) == 0
     assert "python train.py --dataset" in capsys.readouterr().out
     assert main(["data", "verify", "arrays", "--json"]) == 0
@@ -215,8 +215,8 @@ def test_the_flags_of_materialize_reach_it(toy, monkeypatch, capsys):
 
     monkeypatch.setattr(materializing, "materialize", materialize)
     monkeypatch.setattr("kuzushiji_tf.batches.startup.start_tensorflow", lambda: None)
-    flags = ["--balance", "9", "--out", "made", "--seed", "4", "--format", "tfrecord", "--overwrite", "--skip-damaged"]
-    assert main(["data", "materialize", "kmnist", *flags]) == 0
+    flags = ["--balance", "9", "--seed", "4", "--format", "tfrecord", "--overwrite", "--skip-damaged"]
+    assert main(["data", "materialize", "kmnist", "--output", "made", *flags]) == 0
     assert calls == [
         ("kmnist", "train", Path("made"), materializing.Balance(9, 4), {"form": "tfrecord", "overwrite": True})
     ]
@@ -229,7 +229,7 @@ def test_an_interrupted_materialize_says_how_to_go_on(toy, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(materializing, "materialize", interrupt)
-    assert main(["data", "materialize", "kmnist", "--out", "made"]) == 130
+    assert main(["data", "materialize", "kmnist", "--output", "made"]) == 130
     assert "the same command goes on from there" in capsys.readouterr().err
 
 
@@ -247,7 +247,7 @@ def test_an_interrupted_materialize_says_how_to_go_on(toy, monkeypatch, capsys):
         (["download", "my/folder"], "my/folder"),
         (["split", "kmnst", "--output", "split.csv"], "'kmnist'"),
         (["split", "kana", "--output", "."], "--output"),
-        (["materialize", "kmnst", "--out", "made"], "'kmnist'"),
+        (["materialize", "kmnst", "--output", "made"], "'kmnist'"),
         (["verify", "absent"], "absent/images.npy"),
         (["list", "--data-dir", "absent"], "--data-dir absent"),
     ],
@@ -319,6 +319,6 @@ def test_the_cache_is_listed_and_what_is_stale_removed(elsewhere, capsys):
 
 
 def test_a_set_is_written_as_class_folders(toy, capsys):
-    assert main(["data", "materialize", "kmnist", "--out", "made", "--format", "folders"]) == 0
+    assert main(["data", "materialize", "kmnist", "--output", "made", "--format", "folders"]) == 0
     assert "train.py --dataset" in capsys.readouterr().out
     assert len(list(Path("made").glob("U+3042/*.png"))) == 4

@@ -99,7 +99,7 @@ def redrawing(images: dict[str, Image.Image]) -> str:
                 file, drawings = Path(folder) / f"{character}.png", Path(folder) / "drawings"
                 images[character].save(file)
                 command = [sys.executable, "-m", "kuzushiji_tf", "transfer", "generate", str(file)]
-                options = ["--out", str(drawings), "--samples", str(DRAWINGS), "--temperature", "0.1"]
+                options = ["--output", str(drawings), "--samples", str(DRAWINGS), "--temperature", "0.1"]
                 subprocess.run([*command, *options, "--polarity", "dark"], check=True, cwd=ROOT)
                 cards = [
                     f'<div class="card drawing">{(drawings / character / f"sample-{number}.svg").read_text()}</div>'

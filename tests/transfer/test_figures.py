@@ -107,7 +107,7 @@ def test_a_figure_of_nothing_is_refused():
 
 def test_the_command_writes_the_picture(exported_chain, tmp_path, capsys):
     out = tmp_path / "figure.png"
-    command = ["transfer", "figure", str(exported_chain), "--out", str(out), "--samples", "2"]
+    command = ["transfer", "figure", str(exported_chain), "--output", str(out), "--samples", "2"]
     assert main([*command, "--characters", SEEN[:2] + UNSEEN[0]]) == 0
     assert capsys.readouterr().out == f"{out}: seen: {SEEN[:2]}; unseen: {UNSEEN[0]}\n"
     with Image.open(out) as image:
@@ -115,4 +115,4 @@ def test_the_command_writes_the_picture(exported_chain, tmp_path, capsys):
     assert main([*command, "--characters", LACKING]) == 2
     assert LACKING in capsys.readouterr().err
     assert main([*command[:-3], str(tmp_path)]) == 2
-    assert "--out" in capsys.readouterr().err
+    assert "--output" in capsys.readouterr().err

@@ -223,7 +223,7 @@ def test_the_command_writes_a_folder_for_each_picture(exported_chain, tmp_path, 
     paths = [str(save(255 - image_of("七")[0], tmp_path / part / "x.png")) for part in ("a", "b")]
     (tmp_path / "bad.png").write_text("no picture")
     out = tmp_path / "out"
-    flags = ["--model", str(exported_chain), "--samples", "2", "--out", str(out)]
+    flags = ["--model", str(exported_chain), "--samples", "2", "--output", str(out)]
     assert main(["transfer", "generate", *paths, *flags, "--json"]) == 0
     assert names_in(out) == {"x", "x-2"} and "sample-2.svg" in names_in(out / "x-2")
     one, other = ((out / name / "sample-1.svg").read_text() for name in ("x", "x-2"))
@@ -239,7 +239,7 @@ def test_the_command_writes_a_folder_for_each_picture(exported_chain, tmp_path, 
 
 def test_the_command_refuses_what_it_cannot_do_in_a_sentence(exported_chain, tmp_path, capsys):
     empty = str(save(np.full((64, 64), 255, np.uint8), tmp_path / "empty.png"))
-    model, out = ["--model", str(exported_chain)], ["--out", str(tmp_path / "out")]
+    model, out = ["--model", str(exported_chain)], ["--output", str(tmp_path / "out")]
     for arguments, sentence in (
         ([*model, *out], "Name at least one picture"),
         ([empty, *model, *out], "shows no ink"),
@@ -271,9 +271,9 @@ import kuzushiji_tf.recognition.predictors
 kuzushiji_tf.recognition.predictors.load_predictor = lambda path: modern_recognizer()
 from kuzushiji_tf.cli import main
 for action in (
-    ["generate", {str(picture)!r}, "--model", {str(exported_chain)!r}, "--out", {str(tmp_path / "out")!r}],
+    ["generate", {str(picture)!r}, "--model", {str(exported_chain)!r}, "--output", {str(tmp_path / "out")!r}],
     ["evaluate", {str(exported_chain)!r}],
-    ["figure", {str(exported_chain)!r}, "--count", "1", "--samples", "1", "--out", {str(tmp_path / "figure.png")!r}],
+    ["figure", {str(exported_chain)!r}, "--count", "1", "--samples", "1", "--output", {str(tmp_path / "figure.png")!r}],
 ):
     assert main(["transfer", *action]) == 0
 """

@@ -103,6 +103,10 @@ def _read_npz_arrays(
 def _check_array(path: str | Path, member: str, items: str, dimensions: Sequence[int], *found: Any) -> None:
     shape, dtype = found
     fits = dtype == np.uint8 if items == "uint8" else dtype.kind in ("U" if items == "text" else "Uiu")
+    if items == "text" and dtype.kind in "iuf":
+        raise UserError(f"{path}: {member} holds numbers; write each image's character or code point as text.")
+    if items == "uint8" and dtype.kind in "biuf" and not fits:
+        raise UserError(f"{path}: {member} holds numbers of type {dtype}; make them uint8, 0..255.")
     if not fits or len(shape) not in dimensions or not all(shape):
         wanted = {"uint8": "numbers of type uint8", "text": "text", "any": "text or integers"}[items]
         raise UserError(

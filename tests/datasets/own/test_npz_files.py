@@ -90,10 +90,10 @@ def test_labels_may_be_code_points(tmp_path, arrays):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"labels": np.arange(COUNT)}, "labels"),
+        ({"labels": np.arange(COUNT)}, "code point as text"),
         ({"labels": np.array(["あ"] * 5)}, "5 labels"),
         ({"labels": np.array(["あい"] * COUNT)}, "あい"),
-        ({"images": np.zeros((COUNT, 8, 8), np.float32)}, "float32"),
+        ({"images": np.zeros((COUNT, 8, 8), np.float32)}, "float32; make them uint8"),
         ({"images": np.zeros((COUNT, 8, 8, 3), np.uint8)}, "3 channels"),
         ({"images": np.zeros((0, 8, 8), np.uint8)}, "images"),
         ({"writers": np.arange(4)}, "4 writers"),

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from importlib.metadata import EntryPoint
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from kuzushiji_tf.config import SMALLEST_SIZE
+from kuzushiji_tf.config import SMALLEST_SIZE, TrainingConfig
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.entries import ENTRIES, DatasetEntry, resolve
 from kuzushiji_tf.errors import UserError, unknown_name
@@ -35,13 +36,13 @@ class LoadOptions:
             who split so. The same writers are then on both sides.
 
     Raises:
-        UserError: a size is too small, or `per_class` is not above 0.
+        UserError: a number is not whole, a size is too small, or `per_class` is not above 0.
     """
 
     data_dir: Path | None = None
     image_size: int | None = None
     stroke_size: int | None = None
-    per_class: int = 1000
+    per_class: int = TrainingConfig.per_class  # what a run trains on
     seed: int = 0
     classes: str | None = None
     skip_damaged: bool = False
@@ -50,6 +51,8 @@ class LoadOptions:
     def __post_init__(self) -> None:
         for name, smallest in (("image_size", SMALLEST_SIZE), ("stroke_size", SMALLEST_SIZE), ("per_class", 1)):
             value = getattr(self, name)
+            if not isinstance(value, Integral | None):
+                raise UserError(f"{name} is {value!r}; it must be a whole number.")
             if value is not None and value < smallest:
                 raise UserError(f"{name} is {value}; it must be at least {smallest}.")
 

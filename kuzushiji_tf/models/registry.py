@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from importlib import import_module
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from kuzushiji_tf.config import SMALLEST_SIZE, Architecture
@@ -105,7 +106,7 @@ def require_model(name: str, architecture: Architecture | None = None) -> None:
 @extra_needed()
 def build_model(  # noqa: PLR0913 -- what a network depends on, each with a name of its own
     name: str,
-    image_size: tuple[int, int],
+    image_size: int | tuple[int, int],
     classes: int,
     seed: int = 0,
     precision: str = "float32",
@@ -118,7 +119,7 @@ def build_model(  # noqa: PLR0913 -- what a network depends on, each with a name
 
     Args:
         name: of a registered model.
-        image_size: height and width in pixels.
+        image_size: height and width in pixels, or one number for both.
         classes: how many.
         seed: of the initial weights and of dropout; equal seeds give equal models.
         precision: of the layers' arithmetic: float32, bfloat16 or float16 (weights and logits stay float32).
@@ -126,14 +127,13 @@ def build_model(  # noqa: PLR0913 -- what a network depends on, each with a name
 
     Raises:
         UserError: an unknown name, a choice that the family does not have, fewer than two classes, an image smaller
-            than 8 pixels, or a model of one's own that returns something other than logits.
+            than 8 pixels or of no size, or a model of one's own that returns something other than logits.
     """
     entry = _entry_of(name)
     _require_choices(name, entry.choices, architecture)
     if classes < 2:
         raise UserError(f"A recognizer needs at least 2 classes; the data set has {classes}.")
-    if min(image_size) < SMALLEST_SIZE:
-        raise UserError(f"Images of {image_size[0]} x {image_size[1]} pixels are too small: use at least 8 x 8.")
+    height, width = _sides_of(image_size)
     import keras
 
     from kuzushiji_tf.models.building import Seeds, policy_of
@@ -142,7 +142,7 @@ def build_model(  # noqa: PLR0913 -- what a network depends on, each with a name
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy_of(precision))
     try:
-        image = keras.Input((*image_size, 1), name="image")
+        image = keras.Input((height, width, 1), name="image")
         scaled = keras.layers.Rescaling(1 / 255, name="scale")(image)
         logits = build(scaled, classes, Seeds(seed), architecture or Architecture())
         _require_logits(name, logits, classes)
@@ -167,7 +167,7 @@ def efficientnet(variant: str, classes: int, image_size: int | None = None, seed
 
     published_size = efficientnet_input_size(variant)
     size = published_size if image_size is None else image_size
-    return build_model(f"efficientnet_{variant}", (size, size), classes, seed)
+    return build_model(f"efficientnet_{variant}", size, classes, seed)
 
 
 def _entry_of(name: str, others: tuple[str, ...] = ()) -> ModelEntry:
@@ -198,6 +198,16 @@ def _require_choices(name: str, choices: tuple[str, ...], architecture: Architec
             raise UserError(
                 f"architecture.{choice.name} is {value}, but {name} does not have this choice; it has: {names}."
             )
+
+
+def _sides_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    sides = (image_size, image_size) if isinstance(image_size, Integral) else image_size
+    if not isinstance(sides, tuple | list) or [isinstance(side, Integral) for side in sides] != [True, True]:
+        raise UserError(f"image_size is {image_size!r}; it must be a whole number of pixels, or two: (height, width).")
+    height, width = sides
+    if min(height, width) < SMALLEST_SIZE:
+        raise UserError(f"Images of {height} x {width} pixels are too small: use at least 8 x 8.")
+    return height, width
 
 
 def _require_logits(name: str, logits: Any, classes: int) -> None:

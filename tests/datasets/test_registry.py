@@ -60,6 +60,9 @@ def test_keywords_are_those_of_the_options_and_go_before_them():
     [
         ({"imagesize": 28}, "image_size"),
         ({"image_size": 3}, "at least 8"),
+        ({"image_size": "28"}, "image_size is '28'"),
+        ({"image_size": (28, 28)}, "whole number"),
+        ({"per_class": 1.5}, "per_class is 1.5"),
         ({"per_class": 0}, "at least 1"),
     ],
 )

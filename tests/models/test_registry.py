@@ -219,6 +219,13 @@ def test_what_cannot_be_recognized_is_refused():
         build_model("simple_cnn", (28, 4), 10)
 
 
+def test_an_image_size_is_a_number_or_two():
+    assert build_model("small_cnn", 28, 10).inputs[0].shape == (None, 28, 28, 1)
+    for size in ("28", 28.0, (28,), (28, "28")):
+        with pytest.raises(UserError, match=r"image_size is .*28"):
+            build_model("small_cnn", size, 10)
+
+
 def test_small_cnn_stays_small_with_thousands_of_classes():
     assert build_model("small_cnn", (64, 64), 3832).count_params() == 1_203_480
     ranked = build_model("small_cnn", (64, 64), 3832, architecture=Architecture(head_rank=64))

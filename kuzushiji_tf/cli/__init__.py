@@ -5,9 +5,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass, replace
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 from kuzushiji_tf.datasets.registry import dataset_entries
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
@@ -99,4 +100,33 @@ def _parse(name: str, command: ModuleType, arguments: list[str]) -> Any:
         default=command.default_flags(arguments) if hasattr(command, "default_flags") else None,
         # Nobody reads `{None}|PATH`; a flag that is left out is None.
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
+        registry=_defaults_said_once(),
     )
+
+
+def _defaults_said_once() -> Any:
+    """Return tyro's rules, but for the help: of a default that is None, False or empty the flag's own words tell."""
+    import tyro
+
+    registry = tyro.constructors.ConstructorRegistry()
+    is_asking = False
+
+    def hint(default: str) -> str:
+        return "" if default in ("None", "False", "") else f"(default: {default})"
+
+    @registry.struct_rule
+    def hint_at_defaults(info: tyro.constructors.StructTypeInfo) -> tyro.constructors.StructConstructorSpec | None:
+        nonlocal is_asking
+        if is_asking or not is_dataclass(info.type):
+            return None
+        is_asking = True  # for what tyro itself makes of the class
+        spec = registry.get_struct_spec(info)
+        is_asking = False
+        if not isinstance(spec, tyro.constructors.StructConstructorSpec):
+            return None
+        said = tyro.conf.arg(help_behavior_hint=hint)
+        types: list[Any] = [Annotated[field.type, said] for field in spec.fields]
+        fields = tuple(replace(field, type=kind) for field, kind in zip(spec.fields, types, strict=True))
+        return replace(spec, fields=fields)
+
+    return registry

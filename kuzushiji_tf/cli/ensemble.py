@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -15,7 +15,8 @@ from kuzushiji_tf.workdirs import WorkDirectory
 class EnsembleFlags:
     """Which runs are joined, and where to."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]  # work directories of one data set, two or more
+    # work directories of one data set, two or more
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN...")]
     output: Path  # the work directory of the ensemble
     weights: Literal["equal", "validation"] = "equal"  # validation: the best on images that every run held out
     overwrite: bool = False  # replace the run that --output holds

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class PredictFlags:
     """What is read, and with which recognizer."""
 
-    images: tyro.conf.Positional[tuple[Path, ...]]  # pictures of one character each, of any size
+    # pictures of one character each, of any size
+    images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[IMAGE...]")]
     # JSON files of one character each: a list of strokes, each a list of points [x, y] or [x, y, t], y down, any unit
     strokes: tuple[Path, ...] = ()
     # an exported folder, a .tflite or .keras file, or a work directory; default: the last run's export, else the kana

@@ -46,7 +46,7 @@ _SINGLE = {
     "vae_new_kl": ("  KL divergence", "9.2f"),
 }
 
-_Target = Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="CHAIN")]
+_Target = Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[CHAIN]")]
 
 
 @dataclass(frozen=True, kw_only=True)

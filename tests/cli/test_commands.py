@@ -1,18 +1,28 @@
 """The commands: one sentence and exit code 2 for what a person can mend, and recipes that flags override."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from kuzushiji_tf.cli import COMMANDS, main, run_command
+from kuzushiji_tf.cli.data import DataFlags
 from kuzushiji_tf.cli.train import default_flags
+from kuzushiji_tf.cli.transfer import TransferFlags
 from kuzushiji_tf.config import TrainingConfig, load_recipe
 from kuzushiji_tf.models import model_names
 from kuzushiji_tf.models.registry import NEIGHBOR_MODELS
 
 ROOT = Path(__file__).parents[2]
+ACTIONS = [
+    (name, get_args(kind)[1].name)
+    for name, kinds in (("data", DataFlags), ("transfer", TransferFlags))
+    for kind in get_args(kinds)
+]
+EVERY_COMMAND = [*([name] for name in COMMANDS), *ACTIONS]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 
 
@@ -47,6 +57,33 @@ def test_help_of_a_command_needs_no_tensorflow(name):
     assert finished.returncode == 0, finished.stderr
     assert "--data-dir" in finished.stdout or name in ("predict", "serve")
     assert "{None}" not in finished.stdout
+
+
+@pytest.fixture
+def help_text(capsys, monkeypatch):
+    """What `--help` says beside some arguments, in one line."""
+    monkeypatch.setenv("COLUMNS", "80")  # one column of flags
+
+    def read(*arguments):
+        with pytest.raises(SystemExit):
+            main([*arguments, "--help"])
+        return " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+    return read
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
+def test_no_help_names_a_default_that_says_nothing(command, help_text):
+    text = help_text(*command)
+    assert "--help show this help" in text
+    assert not re.findall(r"\(default: ?(?:None|False)?\)", text)
+    assert "[[" not in text.partition("╭")[0]
+
+
+def test_the_help_beside_a_recipe_names_its_defaults(help_text):
+    Path("own.toml").write_text('classes = "joyo"\njit = true\n', encoding="utf-8")
+    text = help_text("train", "--recipe", "own.toml")
+    assert "(default: joyo)" in text and "(default: True)" in text
 
 
 def test_an_unknown_command_is_refused_with_the_nearest(capsys):

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # by their own names again, which says that they are re-exported
     from kuzushiji_tf.batches.tf_datasets import as_tf_dataset as as_tf_dataset
+    from kuzushiji_tf.characters.labels import Labels as Labels
+    from kuzushiji_tf.config import Architecture as Architecture
+    from kuzushiji_tf.config import ImageAugmentation as ImageAugmentation
     from kuzushiji_tf.config import TrainingConfig as TrainingConfig
     from kuzushiji_tf.config import load_recipe as load_recipe
     from kuzushiji_tf.datasets.core import CharacterDataset as CharacterDataset
+    from kuzushiji_tf.datasets.registry import LoadOptions as LoadOptions
     from kuzushiji_tf.datasets.registry import dataset_names as dataset_names
     from kuzushiji_tf.datasets.registry import load_dataset as load_dataset
     from kuzushiji_tf.datasets.registry import register_dataset as register_dataset
@@ -20,6 +24,8 @@ if TYPE_CHECKING:  # by their own names again, which says that they are re-expor
     from kuzushiji_tf.exporting.folders import export as export
     from kuzushiji_tf.ink.normalization import draw_ink as draw_ink
     from kuzushiji_tf.ink.normalization import fit_image as fit_image
+    from kuzushiji_tf.models.building import Seeds as Seeds
+    from kuzushiji_tf.models.registry import ModelEntry as ModelEntry
     from kuzushiji_tf.models.registry import build_model as build_model
     from kuzushiji_tf.models.registry import register_model as register_model
     from kuzushiji_tf.recognition.pretrained import list_models as list_models
@@ -33,10 +39,16 @@ __version__ = "0.2.0"
 
 # Name -> the module that it comes from; the imports above say the same to type checkers.
 _MODULES = {
+    "Architecture": "config",
     "Candidate": "recognition.readings",
     "CharacterDataset": "datasets.core",
+    "ImageAugmentation": "config",
+    "Labels": "characters.labels",
+    "LoadOptions": "datasets.registry",
+    "ModelEntry": "models.registry",
     "Reading": "recognition.readings",
     "Recognizer": "recognition.recognizer",
+    "Seeds": "models.building",
     "TrainingConfig": "config",
     "UserError": "errors",
     "as_tf_dataset": "batches.tf_datasets",

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,16 @@ import kuzushiji_tf
 
 def test_the_public_names_are_these_and_no_others():
     assert kuzushiji_tf.__all__ == [
+        "Architecture",
         "Candidate",
         "CharacterDataset",
+        "ImageAugmentation",
+        "Labels",
+        "LoadOptions",
+        "ModelEntry",
         "Reading",
         "Recognizer",
+        "Seeds",
         "TrainingConfig",
         "UserError",
         "__version__",
@@ -54,6 +61,15 @@ def test_type_checkers_see_the_same_names():
     }
     lazily = {name: f"kuzushiji_tf.{module}" for name, module in kuzushiji_tf._MODULES.items()}
     assert seen == lazily
+
+
+def test_the_examples_need_no_other_names():
+    examples = Path(kuzushiji_tf.__file__).parents[1] / "examples"
+    paths = [*examples.glob("*/*.py"), *examples.glob("*.ipynb")]
+    assert len(paths) >= 4
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert re.findall(r"(?:from|import) kuzushiji_tf\b[\w. ]*", text) == ["import kuzushiji_tf as kt"], path
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

@@ -17,15 +17,15 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from kuzushiji_tf.config import Architecture, TrainingConfig
-from kuzushiji_tf.models import ModelEntry, register_model
-from kuzushiji_tf.models.building import Seeds, classify
+import kuzushiji_tf as kt
 
 PATCH = 4  # pixels
 WIDTH = 64
 
 
-def mixer_logits(image: keras.KerasTensor, classes: int, seeds: Seeds, architecture: Architecture) -> keras.KerasTensor:
+def mixer_logits(
+    image: keras.KerasTensor, classes: int, seeds: kt.Seeds, architecture: kt.Architecture
+) -> keras.KerasTensor:
     """Return logits `[batch, classes]` of images 0..1 `[batch, h, w, 1]`."""
     width = round(WIDTH * architecture.width)
     x = layers.Conv2D(width, PATCH, strides=PATCH, kernel_initializer=seeds.glorot_uniform())(image)
@@ -35,27 +35,23 @@ def mixer_logits(image: keras.KerasTensor, classes: int, seeds: Seeds, architect
         mixed = layers.Permute((2, 1))(layers.LayerNormalization()(x))
         x = layers.Add()([x, layers.Permute((2, 1))(_perceptron(mixed, patches, seeds))])
         x = layers.Add()([x, _perceptron(layers.LayerNormalization()(x), width, seeds)])
-    return classify(layers.GlobalAveragePooling1D()(x), classes, seeds, architecture)
+    features = layers.GlobalAveragePooling1D()(x)
+    return layers.Dense(classes, kernel_initializer=seeds.glorot_uniform(), dtype="float32")(features)
 
 
-def _perceptron(x: keras.KerasTensor, units: int, seeds: Seeds) -> keras.KerasTensor:
+def _perceptron(x: keras.KerasTensor, units: int, seeds: kt.Seeds) -> keras.KerasTensor:
     hidden = layers.Dense(2 * units, activation="gelu", kernel_initializer=seeds.glorot_uniform())(x)
     return layers.Dense(units, kernel_initializer=seeds.glorot_uniform())(hidden)
 
 
-CHOICES = ("width", "head_rank")  # of kuzushiji_tf.config.Architecture, which this builder looks at
-MIXER = ModelEntry(mixer_logits, CHOICES)  # what pyproject.toml names
+CHOICES = ("width",)  # of kt.Architecture, which this builder looks at
+MIXER = kt.ModelEntry(mixer_logits, CHOICES)  # what pyproject.toml names
 
 
 def main(folder: Path) -> None:
     """Register the model, then train, score and export a recognizer in a folder."""
-    register_model("mixer", mixer_logits, CHOICES)
-
-    from kuzushiji_tf.evaluation.evaluating import evaluate
-    from kuzushiji_tf.exporting.folders import export
-    from kuzushiji_tf.training.runs import train
-
-    config = TrainingConfig(
+    kt.register_model("mixer", mixer_logits, CHOICES)
+    config = kt.TrainingConfig(
         classes="あいうえお",
         per_class=100,
         model="mixer",
@@ -64,9 +60,9 @@ def main(folder: Path) -> None:
         optimizer="adamw",
         learning_rate=3e-3,
     )
-    run = train(config, folder)
-    print(f"accuracy on drawn test images: {evaluate(run.path)['accuracy']:.1%}")
-    print("\n".join(export(run)["files"]))
+    run = kt.train(config, folder)
+    print(f"accuracy on drawn test images: {kt.evaluate(run.path)['accuracy']:.1%}")
+    print("\n".join(kt.export(run)["files"]))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ class ModelEntry:
     """A registered model.
 
     Attributes:
-        build: (image float32 `[batch, h, w, 1]` 0..1, number of classes, `building.Seeds`, `Architecture`) -> logits
-            float32 `[batch, classes]`; or `module:function` in this package, imported when first asked for.
+        build: (image float32 `[batch, h, w, 1]` 0..1, number of classes, `Seeds`, `Architecture`) -> logits float32
+            `[batch, classes]`; or `module:function` in this package, imported when first asked for.
         choices: the fields of `Architecture` that it looks at; others are refused.
     """
 
@@ -82,7 +82,7 @@ def register_model(name: str, build: _Builder, choices: Iterable[str] = ()) -> N
 
     Args:
         name: by which it is asked for.
-        build: from (image, classes, seeds, architecture) to logits, as `ModelEntry.build`.
+        build: `build(image, classes, seeds, architecture)` returns logits, as `ModelEntry.build`.
         choices: the fields of `Architecture` that it looks at.
 
     Raises:
@@ -217,6 +217,6 @@ def _require_logits(name: str, logits: Any, classes: int) -> None:
     if not is_tensor or (logits.shape, logits.dtype) != ((None, classes), "float32"):
         found = f"{logits.dtype} {list(logits.shape)}" if is_tensor else f"a {type(logits).__name__}"
         raise UserError(
-            f"The model {name!r} returns {found}; it must return logits, float32 [None, {classes}] (building.classify "
-            "makes them from features)."
+            f"The model {name!r} returns {found}; it must return logits, float32 [None, {classes}], as a Dense "
+            "layer with dtype='float32' does."
         )

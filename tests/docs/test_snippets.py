@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from kuzushiji_tf.ink.normalization import draw_ink
+from kuzushiji_tf.models import registry
 from tests.snippets import ROOT, Block, all_blocks
 
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
@@ -49,6 +50,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     (letters / "0.png").rename(tmp_path / "photo.png")
     (letters / "1.png").rename(tmp_path / "kanji.png")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))  # what a page registers is forgotten
     return tmp_path
 
 

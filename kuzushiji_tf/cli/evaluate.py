@@ -3,17 +3,20 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.characters.scripts import KINDS
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import MissingFileError
 from kuzushiji_tf.recognition.cards import CARD
 from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
+
+if TYPE_CHECKING:
+    from kuzushiji_tf.datasets import CharacterDataset
 
 CHARACTERS_PRINTED = 20  # of those left out
 _OF_A_KIND = (
@@ -32,7 +35,9 @@ class EvaluateFlags:
     split: str | None = None  # test, train, or all of what is your own; default: test, but all of another .npz file
     file: str | None = None  # of a work directory: final (default) or best; of an exported folder: float32, int8, ...
     labels: Path | None = None  # a labels.txt with the classes, if there is none beside the file
-    output: Path | None = None  # folder of tables and pictures; default: in the work directory, else none are written
+    # folder of tables and pictures, with -tomoe added for those of real pen strokes beside a synthetic split; default:
+    # in the work directory, else none are written
+    output: Path | None = None
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     image_size: int | None = None  # load or draw the data set at this size first; default: draw it at the model's
     json: bool = False  # print the scores as one JSON object in the last line
@@ -44,39 +49,38 @@ def run(flags: EvaluateFlags) -> None:
     Raises:
         UserError, MissingFileError: the target, the data set or the output folder is not as it should be.
     """
-    from kuzushiji_tf.evaluation.evaluating import evaluate, origin_of
+    from kuzushiji_tf.evaluation.evaluating import dataset_for, origin_of
 
     target = flags.target or find_last().path
     if not target.exists():
         raise MissingFileError(f"There is no recognizer at {target}.")
-    origin = origin_of(target)
-    name = flags.dataset or (origin.config.dataset if origin.config else None)
-    if name is None:
-        raise UserError(f"{target} does not say what it was trained on; name the data set with --dataset.")
+    name = dataset_for(target, flags.dataset)  # says at once, before TensorFlow is loaded, that it has to be named
     labels = Labels.read(flags.labels) if flags.labels else None
     start_tensorflow()
     predictor = load_predictor(target, file=flags.file, labels=labels)
-    result = evaluate(
-        predictor,
-        name,
-        split=flags.split,
-        output=flags.output,
-        data_dir=flags.data_dir,
-        image_size=flags.image_size,
-    )
-    _print_scores(result, flags.output or origin.output(result["dataset"], result["split"]))
-    summary = _plain(result)
-    if result["ink"] == "synthetic":
+    options = {"split": flags.split, "data_dir": flags.data_dir, "image_size": flags.image_size}
+    summary = _evaluate(predictor, name, flags.output, **options)
+    if summary["ink"] == "synthetic":
         summary |= _evaluate_real_pen(flags, predictor)
-    _print_next(target, origin.workdir)
+    _print_next(target, origin_of(target).workdir)
     if flags.json:
         print(json.dumps(summary, ensure_ascii=False))
 
 
+def _evaluate(
+    predictor: Predictor, dataset: "str | CharacterDataset", output: Path | None, **options: Any
+) -> dict[str, Any]:
+    """Evaluate, print the scores, and return those that are numbers and names, without the lists."""
+    from kuzushiji_tf.evaluation.evaluating import evaluate, origin_of
+
+    result = evaluate(predictor, dataset, output=output, **options)
+    _print_scores(result, output or origin_of(predictor.path).output(result["dataset"], result["split"]))
+    return {key: value for key, value in result.items() if isinstance(value, int | float | str)}
+
+
 def _evaluate_real_pen(flags: EvaluateFlags, predictor: Predictor) -> dict[str, Any]:
     """Say what a synthetic figure is worth, and evaluate on what people drew with a pen where that can be found."""
-    from kuzushiji_tf.evaluation.evaluating import REAL_PEN, load_real_pen, origin_of
-    from kuzushiji_tf.evaluation.scoring import score
+    from kuzushiji_tf.evaluation.evaluating import REAL_PEN, load_real_pen
 
     print(
         "\nThis was a synthetic split: its images were drawn by the program that drew the training images. Such figures"
@@ -87,15 +91,8 @@ def _evaluate_real_pen(flags: EvaluateFlags, predictor: Predictor) -> dict[str, 
         print(f"({why_not}).")
         return {}
     print("(real pen strokes):\n")
-    output = None if flags.output else origin_of(predictor.path).output(dataset.name, dataset.split)
-    result = score(predictor, dataset, output)
-    _print_scores(result, output)
-    return {f"{REAL_PEN}_{key}": value for key, value in _plain(result).items()}
-
-
-def _plain(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers and names of a result, without its lists."""
-    return {key: value for key, value in result.items() if isinstance(value, int | float | str)}
+    output = Path(f"{flags.output.resolve()}-{REAL_PEN}") if flags.output else None
+    return {f"{REAL_PEN}_{key}": value for key, value in _evaluate(predictor, dataset, output).items()}
 
 
 def _print_scores(result: dict[str, Any], output: Path | None) -> None:

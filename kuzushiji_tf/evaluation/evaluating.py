@@ -57,6 +57,19 @@ def origin_of(path: Path) -> Origin:
     return Origin()
 
 
+def dataset_for(path: Path, dataset: str | None = None) -> str:
+    """Return the name of the data set that a recognizer is evaluated on: the one given, else what it was trained on.
+
+    Raises:
+        UserError: none is given, and nobody says what it was trained on; as `origin_of`.
+    """
+    origin = origin_of(path)
+    name = dataset or (origin.config.dataset if origin.config else None)
+    if name is None:
+        raise UserError(f"{path} does not say what it was trained on; name the data set (--dataset).")
+    return name
+
+
 def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     model: str | Path | Recognizer | Predictor,
     dataset: str | CharacterDataset | None = None,
@@ -91,11 +104,9 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
     origin = origin_of(predictor.path)
     if not isinstance(dataset, CharacterDataset):
         trained_on = origin.config.dataset if origin.config else None
-        name = dataset or trained_on
-        if name is None:
-            raise UserError(f"{predictor.path} does not say what it was trained on; name the data set.")
+        name = dataset_for(predictor.path, dataset)
         options = LoadOptions(data_dir=Path(data_dir) if data_dir else None)
-        if origin.config and origin.config.dataset == name:
+        if origin.config and trained_on == name:
             options = options_of_run(origin.config, options.data_dir)
         # Strokes are drawn at the model's size; other images keep their own until they are resized.
         options = replace(options, image_size=image_size, stroke_size=predictor.image_size[0])

@@ -159,6 +159,14 @@ def test_beside_a_synthetic_figure_stands_that_of_real_pen_strokes(loaded, workd
     assert (workdir / "evaluation" / "tomoe-test" / "metrics.json").exists()
 
 
+def test_the_real_pen_figures_go_beside_the_others(loaded, workdir, tmp_path):
+    flags = ["--dataset", "kana", "--data-dir", str(tmp_path), "--output", str(tmp_path / "out")]
+    for _ in range(2):  # the second takes the place of the first
+        assert main(["evaluate", str(workdir), *flags]) == 0
+    scored = {path.relative_to(tmp_path) for path in tmp_path.rglob("metrics.json")}
+    assert scored == {Path("out/metrics.json"), Path("out-tomoe/metrics.json")}
+
+
 def test_a_labels_file_names_the_classes(loaded, workdir, tmp_path, capsys):
     Labels(tuple("あえお")).write(tmp_path / "labels.txt")
     assert main(["evaluate", str(workdir), "--labels", str(tmp_path / "labels.txt"), "--json"]) == 0

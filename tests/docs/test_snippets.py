@@ -5,6 +5,7 @@ A comment in the line before a block says so: `not run: REASON`, `run by PATH`, 
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,12 @@ HERE = {"slow", "needs data"}
 
 def _runs_here(block: Block) -> bool:
     return set(filter(None, block.note.split(", "))) <= HERE
+
+
+def _words(commands: str, of_test: bool) -> list[str]:
+    """Return the programs, files and flags that a file which runs the commands has to name; no test installs."""
+    lines = [line for line in re.split(r"&&|\n", commands) if not (of_test and line.strip().startswith("pip install"))]
+    return [word for line in lines for word in re.findall(r"[a-z][\w.-]+", line) if word != "python"]
 
 
 BLOCKS = [block for page in PAGES for block in all_blocks(page)]
@@ -79,7 +86,8 @@ def test_a_block_that_does_not_run_here_says_where_it_does_or_why_not(block):
     kind, _, rest = block.note.partition(":" if block.note.startswith("not run") else " by ")
     assert kind in ("not run", "run", "Run here", "Not run here"), block.note
     if kind == "run":
-        assert (ROOT / rest).is_file(), rest
+        said = (ROOT / rest).read_text(encoding="utf-8")
+        assert [word for word in _words(block.code, of_test=rest.endswith(".py")) if word not in said] == [], rest
     elif kind == "not run":
         assert len(rest) > 10, "it says why"
 

@@ -29,10 +29,37 @@ def _slugs(page: str) -> set[str]:
     return {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in headings}
 
 
+def _links(page: str) -> list[str]:
+    """Return the pages, headings and pictures that a page links to, but those of other sites."""
+    return [markdown or html for markdown, html in re.findall(r'\]\((?!https?:)([^)\s]+)\)|src="([^"]+)"', _text(page))]
+
+
+def _files(page: str) -> list[str]:
+    """Return the files of the project that a page names."""
+    named = re.findall(rf"(?<![\w/.-])((?:{'|'.join(FOLDERS)}|\.ci)/[\w./*+-]*[\w*])", _text(page))
+    return [path for path in named if "NAME" not in path and not path.startswith("saved_models/kanji")]
+
+
+def _python_names(page: str) -> list[str]:
+    """Return the names in the package that a page names."""
+    return re.findall(r"`(kuzushiji_tf(?:\.\w+)+)", _text(page))
+
+
+def _commands(page: str) -> list[tuple[str, str]]:
+    """Return the commands of the project that a page shows, each with the words after it."""
+    text = re.sub(r"\n(?!python )", " ", _text(page))  # commands in prose go over line ends
+    found = re.findall(r"python (?:(\w+)\.py|-m\s+kuzushiji_tf (\w+))([^`|&#\n(]*)", text)
+    return [(script or command, rest) for script, command, rest in found if (script or command) in COMMANDS]
+
+
+def test_the_pages_show_what_is_looked_for_in_them():
+    for find in (_links, _files, _python_names, _commands):
+        assert sum(len(find(page)) for page in PAGES) >= 10, find.__name__
+
+
 @pytest.mark.parametrize("page", REPOSITORY)
 def test_a_link_leads_to_a_page_and_a_heading_that_are_there(page):
-    targets = re.findall(r'\]\((?!https?:)([^)\s]+)\)|src="([^"]+)"', _text(page))
-    for target in (markdown or html for markdown, html in targets):
+    for target in _links(page):
         path, _, anchor = target.partition("#")
         linked = ((ROOT / page).parent / path).resolve() if path else ROOT / page
         assert linked.is_file(), target
@@ -43,14 +70,13 @@ def test_a_link_leads_to_a_page_and_a_heading_that_are_there(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_file_of_the_project_that_a_page_names_is_there(page):
-    named = re.findall(rf"(?<![\w/.-])((?:{'|'.join(FOLDERS)}|\.ci)/[\w./*+-]*[\w*])", _text(page))
-    for path in (path for path in named if "NAME" not in path and not path.startswith("saved_models/kanji")):
+    for path in _files(page):
         assert any(ROOT.glob(path)), path
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_python_name_that_a_page_names_can_be_imported(page):
-    for name in re.findall(r"`(kuzushiji_tf(?:\.\w+)+)", _text(page)):
+    for name in _python_names(page):
         resolve_name(name)
 
 
@@ -68,13 +94,18 @@ def _flags(command: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_command_that_a_page_shows_has_its_flags(page):
-    text = re.sub(r"\n(?!python )", " ", _text(page))  # commands in prose go over line ends
-    for script, command, rest in re.findall(r"python (?:(\w+)\.py|-m\s+kuzushiji_tf (\w+))([^`|&#\n(]*)", text):
-        if (script or command) in COMMANDS:
-            words = rest.split()
-            subcommand = f" {words[0]}" if command in SUBCOMMANDS and words and words[0].isalpha() else ""
-            used = set(re.findall(r"(?<!\S)--[a-z][\w-]+", rest)) - {"--help"}
-            assert used <= _flags((script or command) + subcommand), (script, command, rest)
+    for command, rest in _commands(page):
+        words = rest.split()
+        subcommand = f" {words[0]}" if command in SUBCOMMANDS and words and words[0].isalpha() else ""
+        used = set(re.findall(r"(?<!\S)--[a-z][\w-]+", rest)) - {"--help"}
+        assert used <= _flags(command + subcommand), (command, rest)
+
+
+def test_the_flags_in_the_dockerfile_are_those_of_serve():
+    words = re.sub(r'[",\[\]]', " ", _text("Dockerfile"))
+    used = [re.findall(r"--[a-z][\w-]+", rest) for rest in re.findall(r"kuzushiji-tf +serve(.*)", words)]
+    assert len(used) == 2 and all(used), "the page is written, then served"
+    assert set().union(*used) <= _flags("serve")
 
 
 def test_the_readme_is_one_screen_after_another_and_begins_with_three_pictures():

@@ -40,7 +40,7 @@ def open_once(cache: str) -> tuple[float, float]:
     """Return the seconds and the peak memory (MiB) of opening both splits with the given cache folder."""
     result = subprocess.run(
         [sys.executable, "-c", OPEN],
-        env=os.environ | {"XDG_CACHE_HOME": cache},
+        env=os.environ | {"KUZUSHIJI_CACHE": cache},
         capture_output=True,
         text=True,
         check=True,

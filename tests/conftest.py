@@ -2,12 +2,17 @@
 
 import gc
 import os
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A cache of its own, not the user's; it outlives the run, since decoding Kuzushiji-Kanji takes a minute. Workers and
+# other processes inherit it.
+os.environ.setdefault("KUZUSHIJI_CACHE", str(Path.home() / ".cache" / "kuzushiji_tf" / "tests"))
 
 SLOW_LIMIT = 1200  # seconds a test that is marked slow may take; pyproject.toml has the others' limit
 # What even .ci/run, which sets KUZUSHIJI_CI, may lack; all else that a test needs was promised to it.
@@ -36,6 +41,17 @@ def pytest_runtest_makereport():
         if not any(lacking in reason for lacking in MAY_BE_LACKING):
             report.outcome, report.longrepr = "failed", f"{reason} (KUZUSHIJI_CI is set: nothing may be missing)"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _decoded_folders_go(tmp_path_factory) -> Iterator[None]:
+    """Remove from the cache, in the end, what was made of this process's temporary folders."""
+    yield
+    if find_spec("pooch"):  # where data sets cannot be loaded, nothing was decoded
+        from kuzushiji_tf.datasets.decoded import list_decoded, remove_decoded
+
+        temporary = tmp_path_factory.getbasetemp().resolve()
+        remove_decoded(entry for entry in list_decoded() if entry.source and entry.source.is_relative_to(temporary))
 
 
 @pytest.fixture(scope="module", autouse=True)

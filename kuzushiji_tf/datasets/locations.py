@@ -1,4 +1,4 @@
-"""Where the files of data sets lie: the user's folder, the one that `KUZUSHIJI_DATA` names, and the download cache."""
+"""Where the files of data sets lie: the user's folder, the one that `KUZUSHIJI_DATA` names, and the cache."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import pooch
 
 VARIABLE = "KUZUSHIJI_DATA"
+CACHE_VARIABLE = "KUZUSHIJI_CACHE"
 LEFTOVERS = ("thumbs.db", "desktop.ini", "__macosx")  # besides names that begin with a dot
 
 
 def cache_folder() -> Path:
-    """Return the folder that downloads are kept in (`~/.cache/kuzushiji_tf` on Linux)."""
-    return Path(pooch.os_cache("kuzushiji_tf"))
+    """Return the folder of what is downloaded or decoded: `KUZUSHIJI_CACHE`, else `~/.cache/kuzushiji_tf` (Linux)."""
+    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("kuzushiji_tf"))
 
 
 def user_folder(data_dir: Path | None) -> Path | None:

@@ -33,7 +33,7 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
         raise AssertionError("a download was tried")
 
     monkeypatch.setattr(download.pooch, "retrieve", refuse)
-    monkeypatch.setattr(download.pooch, "os_cache", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setenv("KUZUSHIJI_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KUZUSHIJI_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -16,7 +16,7 @@ SOURCE = Path(__file__)
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("KUZUSHIJI_CACHE", str(tmp_path / "cache"))
 
 
 def build_slowly(folder):
@@ -55,7 +55,7 @@ def test_two_processes_at_once_both_succeed_and_one_decodes(tmp_path):
         process.join()
         assert process.exitcode == 0
     assert len(folders) == 1
-    assert (tmp_path / "cache" / "kuzushiji_tf" / "decodings.txt").read_text(encoding="utf-8") == "once\n"
+    assert (tmp_path / "cache" / "decodings.txt").read_text(encoding="utf-8") == "once\n"
 
 
 def test_a_killed_decoding_leaves_nothing_behind_once_another_has_finished():

@@ -165,4 +165,7 @@ def test_nothing_is_printed_where_no_terminal_is(mirrors, tmp_path, capfd):
 @pytest.mark.skipif(sys.platform != "linux", reason="the place differs between systems")
 def test_downloads_are_kept_in_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("KUZUSHIJI_CACHE")
     assert cache_folder() == tmp_path / "kuzushiji_tf"
+    monkeypatch.setenv("KUZUSHIJI_CACHE", str(tmp_path / "elsewhere"))
+    assert cache_folder() == tmp_path / "elsewhere"

@@ -51,7 +51,7 @@ def files(tmp_path, monkeypatch):
     """The small data set's files, its size taken for the published one, and a cache of the test's own."""
     made = make_files()
     monkeypatch.setattr(kkanji, "PUBLISHED_IMAGES", len(made))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("KUZUSHIJI_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KUZUSHIJI_DATA", raising=False)
     return made
 
@@ -99,7 +99,7 @@ def test_blank_images_are_left_out_and_their_class_kept(files, tmp_path):
     assert len(train) + len(test) == len(files) - 2
     assert np.bincount(train.labels, minlength=7)[train.classes.index_of("六")] == 0
     assert train.left_out == test.left_out == {"blank": 2}
-    (folder,) = (path for path in (tmp_path / "cache" / "kuzushiji_tf" / "decoded").iterdir() if path.is_dir())
+    (folder,) = (path for path in (tmp_path / "cache" / "decoded").iterdir() if path.is_dir())
     assert json.loads((folder / "files.json").read_text())["blank"] == [
         "kkanji2/U+4E8C/ffff.png",
         "kkanji2/U+516D/0000.png",

@@ -23,7 +23,7 @@ LOADERS = {name: getattr(loaders, f"load_{name}") for name in SETS}
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("KUZUSHIJI_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KUZUSHIJI_DATA", raising=False)
 
 

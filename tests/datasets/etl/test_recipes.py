@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["etl-katakana", "etl-kanji", pytest.param("etl-hiragana", marks=pytest.mark.slow)])
 def test_a_recipe_trains_and_is_evaluated_on_other_writers(name, folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("KUZUSHIJI_CACHE", str(tmp_path / "cache"))
     recipe = load_recipe(RECIPES / f"{name}.toml")
     small = Architecture(width=0.1, depth=0.5)
     quick = replace(recipe, epochs=1, plain_epochs=0, batch_size=6, warmup_epochs=0.0, architecture=small)

@@ -85,17 +85,17 @@ class MaterializeFlags(_LoadFlags):
 
     output: Path  # the folder to write
     balance: int = 0  # images of each class; 0: the images as they are
-    split: str = "train"  # balancing test images serves no fair test
+    split: str = "train"  # train or test; copies of test images make no fair test
     format: Form = "npy"  # images.npy, labels.npy and index.json; class folders of PNG files; or TFRecord shards
     classes: str | None = None  # these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     image_size: int | None = None  # pixels; default: the data set's own
-    seed: int = 0  # of the augmentation
+    seed: int = 0  # seed of the augmentation
     overwrite: bool = False  # replace a set that --output holds
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyFlags:
-    """Check a folder of arrays (images.npy, labels.npy, index.json): complete, sound, and what it says it is."""
+    """Check that a folder of arrays (images.npy, labels.npy, index.json) is complete, and that its files agree."""
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]  # the folder to check
     json: bool = False  # print what was found as one JSON object in the last line
@@ -237,7 +237,7 @@ def _materialize(flags: MaterializeFlags) -> None:
     try:
         folder = materialize(dataset, flags.output, balance, form=flags.format, overwrite=flags.overwrite)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("Stopped; the same command goes on from there.") from None
+        raise KeyboardInterrupt("Stopped; run the same command again to continue.") from None
     if flags.format == "tfrecord":
         print(f"{folder}: TFRecord shards, features image (PNG), label, character, original")
     elif flags.split == "train":

@@ -10,10 +10,10 @@ from typing import Literal
 class CacheFlags:
     """List what was decoded into the cache, or remove it; what is removed is decoded again when it is needed.
 
-    Stale is what nobody can use any more: its source is gone or has changed. It goes by itself, too, in time.
+    An entry is stale when its source is gone or has changed. Stale entries are also removed automatically, after a day.
     """
 
-    remove: Literal["nothing", "stale", "all"] = "nothing"  # what is removed
+    remove: Literal["nothing", "stale", "all"] = "nothing"  # which entries to remove
     json: bool = False  # print what is (still) there as one JSON object in the last line
 
 

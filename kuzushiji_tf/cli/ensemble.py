@@ -18,7 +18,8 @@ class EnsembleFlags:
     # work directories of one data set, two or more
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN...")]
     output: Path  # the work directory of the ensemble
-    weights: Literal["equal", "validation"] = "equal"  # validation: the best on images that every run held out
+    # how much each run counts: all the same, or what is best on the images that every run held out
+    weights: Literal["equal", "validation"] = "equal"
     overwrite: bool = False  # replace the run that --output holds
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     json: bool = False  # print the members and their weights as one JSON object in the last line

@@ -33,7 +33,8 @@ class EvaluateFlags:
     target: tyro.conf.Positional[Path | None] = None
     dataset: str | None = None  # a data set, or a folder or .npz file of your own; default: what it was trained on
     split: str | None = None  # test, train, or all of what is your own; default: test, but all of another .npz file
-    file: str | None = None  # of a work directory: final (default) or best; of an exported folder: float32, int8, ...
+    # which file of a work directory: final (default) or best; of an exported folder: float32 (default), int8, ...
+    file: str | None = None
     labels: Path | None = None  # a labels.txt with the classes, if there is none beside the file
     # folder of tables and pictures, with -tomoe added for those of real pen strokes beside a synthetic split; default:
     # in the work directory, else none are written

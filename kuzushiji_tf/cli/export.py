@@ -17,10 +17,10 @@ class ExportFlags:
 
     target: tyro.conf.Positional[Path | None] = None  # the work directory; default: the last run
     output: Path | None = None  # folder of the export; default: export/ in the work directory
-    which: Literal["final", "best"] = "final"  # weights at the end of the run, or of the best validation epoch
+    which: Literal["final", "best"] = "final"  # the weights at the end of the run, or of its best validation epoch
     dynamic_size: bool = False  # also write model-dynamic.tflite, which takes images of any size
     overwrite: bool = False  # replace the export that --output holds
-    test_limit: int | None = None  # measure on so many test images only; the card says so
+    test_limit: int | None = None  # measure on this many test images only, as model.json then says; default: on all
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     json: bool = False  # print the figures as one JSON object in the last line
 
@@ -72,7 +72,7 @@ def _print_table(card: dict[str, Any]) -> None:
         print(f"  {name:22}{figures['bytes']:11,}" + "".join(f"{cell:>11}" for cell in cells))
     test = card["test"]
     print(f"\n  measured on {test['images']:,} images of {test['dataset']}, {test['split']} split", end="")
-    print("; drawn by a program, so no measure of quality" if test["synthetic"] else "")
+    print("; a program drew them, so these figures do not measure quality" if test["synthetic"] else "")
     if "real_pen" in card:
         print(
             f"  real pen: {card['real_pen']['images']:,} characters that a person drew ({card['real_pen']['dataset']})"

@@ -29,10 +29,10 @@ class PredictFlags:
     # an exported folder, a .tflite or .keras file, or a work directory; default: the last run's export, else the kana
     # recognizer of this project
     model: Path | None = None
-    file: str | None = None  # of an exported folder: float32 (default), float16, int8, ...
+    file: str | None = None  # which file of an exported folder: float32 (default), float16, int8, ...
     top_k: int = 5  # characters to print for each picture
     script: Literal["all", "hiragana", "katakana", "kanji"] = "all"  # read as characters of this script only
-    polarity: Literal["auto", "dark", "light"] = "auto"  # of a picture's ink against the paper
+    polarity: Literal["auto", "dark", "light"] = "auto"  # whether the ink is dark or light against the paper
     json: bool = False  # print the readings as one JSON object in the last line
 
 

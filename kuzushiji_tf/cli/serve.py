@@ -22,15 +22,15 @@ class ServeFlags:
 
     models: Path = PRETRAINED  # a folder of exported recognizers, each in a folder of its own
     host: str = "127.0.0.1"  # the address to listen at; 0.0.0.0 is every one that this machine has
-    port: int = 8000  # 0: any free one
-    threads: int | None = None  # that recognize at the same time; default: one for each processor
+    port: int = 8000  # the port to listen at; 0: any free one
+    threads: int | None = None  # how many threads recognize at the same time; default: one for each processor
     max_requests: int = 64  # requests under way or waiting at once; more are told to try again
     # the file that holds the API key; without it the environment variable KUZUSHIJI_API_KEY; with neither, no key
     api_key_file: Path | None = None
     cors_origin: tuple[str, ...] = ()  # pages elsewhere that may use the API, such as https://example.org
     api_only: bool = False  # leave the touch page out
     write_site: Path | None = None  # write the touch page to this folder, for any web server, and stop
-    site: Path | None = None  # serve the touch page from such a folder; default: it is built at every start
+    site: Path | None = None  # serve the touch page that --write-site wrote here; default: build it at every start
     access_log: bool = False  # print a line for each request
 
 

@@ -18,14 +18,15 @@ from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain, next_ch
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFlags:
-    """Train the stages of a chain, each upon those before it; Kuzushiji-Kanji is looked for in --data-dir.
+    """Train the stages of a chain; the later ones build on the earlier ones.
 
-    All that is trained lies in one work directory, a folder a stage. What is finished is left as it is.
+    All stages are kept in one work directory, each in a folder of its own. A finished stage is not trained again.
     """
 
-    stage: Literal["vae-old", "vae-new", "mdn", "sketch", "all"] = "all"  # all: those that are not finished, in order
+    # the stage to train; all: those that are not finished, in order
+    stage: Literal["vae-old", "vae-new", "mdn", "sketch", "all"] = "all"
     recipe: Path | None = None  # a TOML file with the settings; default: those of the chain in --workdir
-    workdir: Path | None = None  # of the chain; default: a new runs/transfer-<number>, for one stage the last one
+    workdir: Path | None = None  # the chain; default: a new runs/transfer-<number>, for one stage the last chain
     data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
     resume: bool = False  # continue an interrupted training (of --workdir, or the last one)
     overwrite: bool = False  # replace the stage that --workdir holds, and all that build on it

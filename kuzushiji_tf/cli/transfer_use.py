@@ -58,13 +58,14 @@ class GenerateFlags:
     candidates.json names the most probable modern characters.
     """
 
-    images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE...")]  # one character each
-    output: Path  # the folder of these folders
+    # pictures of one kanji each
+    images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="IMAGE...")]
+    output: Path  # the folder to write them to
     model: Path = SHIPPED_CHAIN  # an exported chain, or the work directory of one
-    samples: int = 8  # drawings of each picture
-    temperature: float = 0.3  # 1: as various as the chain believes, 0: the likeliest one each time
-    seed: int = 0  # of the samples
-    polarity: Literal["auto", "dark", "light"] = "auto"  # of a picture's ink against the paper
+    samples: int = 8  # drawings to make of each picture
+    temperature: float = 0.3  # how much the drawings vary; 1: as the chain has learned, 0: always the likeliest one
+    seed: int = 0  # seed of the drawings
+    polarity: Literal["auto", "dark", "light"] = "auto"  # whether the ink is dark or light against the paper
     overwrite: bool = False  # replace the folders of an earlier run
     json: bool = False  # print the candidates as one JSON object in the last line
 
@@ -73,9 +74,9 @@ class GenerateFlags:
 class _ScoringFlags:
     """What a chain is scored with."""
 
-    recognizer: Path = SHIPPED_RECOGNIZER  # of modern characters; it reads what the chain draws and writes
-    classifier: Path = SHIPPED_CLASSIFIER  # of kuzushiji, to compare with on seen characters
-    images: int = 2000  # of seen and of unseen characters each, chosen by a fixed seed
+    recognizer: Path = SHIPPED_RECOGNIZER  # a recognizer of modern characters: it reads what the chain draws
+    classifier: Path = SHIPPED_CLASSIFIER  # a recognizer of kuzushiji, to compare with on seen characters
+    images: int = 2000  # how many of seen and of unseen characters each; a fixed seed chooses them
     data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
     json: bool = False  # print the scores as one JSON object in the last line
 
@@ -93,11 +94,11 @@ class FigureFlags:
 
     target: _Target = None  # a work directory or an exported chain; default: the last chain, else the one shipped
     output: Path  # the PNG file to write
-    characters: str | None = None  # to show, such as 道心; default: some, chosen by the seed
-    count: int = 8  # of each side, where no characters are named
-    samples: int = 5  # drawings of each
-    temperature: float = 0.3  # of the drawings
-    seed: int = 0  # of the choice and of the samples
+    characters: str | None = None  # kanji to show, such as 道心; default: some, chosen by the seed
+    count: int = 8  # how many seen and how many unseen kanji, where --characters names none
+    samples: int = 5  # drawings to make of each kanji
+    temperature: float = 0.3  # how much the drawings vary; 1: as the chain has learned, 0: always the likeliest one
+    seed: int = 0  # seed of the choice and of the drawings
     data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
 
 

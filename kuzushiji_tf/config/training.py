@@ -24,16 +24,16 @@ class ImageAugmentation:
     All zeros (the default) changes nothing.
     """
 
-    rotation_range: float = 0.0  # degrees, drawn from [-r, r]
-    width_shift_range: float = 0.0  # fraction of the width below 1, pixels from 1 on
-    height_shift_range: float = 0.0  # fraction of the height below 1, pixels from 1 on
-    shear_range: float = 0.0  # degrees, drawn from [-s, s]
-    zoom_range: float = 0.0  # each axis by a factor from [1 - z, 1 + z]
-    fill_mode: Literal["constant", "nearest", "reflect", "wrap"] = "constant"
-    cval: float = 0.0  # the constant's value, 0..255
-    brightness_range: tuple[float, float] | None = None  # a factor from this interval
+    rotation_range: float = 0.0  # rotate by an angle from [-r, r], degrees
+    width_shift_range: float = 0.0  # largest shift to a side: below 1 a fraction of the width, from 1 on pixels
+    height_shift_range: float = 0.0  # largest shift up or down: below 1 a fraction of the height, from 1 on pixels
+    shear_range: float = 0.0  # slant by an angle from [-s, s], degrees
+    zoom_range: float = 0.0  # stretch each axis by a factor from [1 - z, 1 + z]
+    fill_mode: Literal["constant", "nearest", "reflect", "wrap"] = "constant"  # what fills the margins of a moved image
+    cval: float = 0.0  # gray value of that margin, 0..255 (fill_mode = constant)
+    brightness_range: tuple[float, float] | None = None  # multiply the gray values by a factor from this interval
     elastic: float = 0.0  # largest displacement of a control point of a 4 x 4 grid, fraction of the image size
-    elastic_alpha: float = 0.0  # of Simard et al. 2003: smoothed random displacements times this; 0: none
+    elastic_alpha: float = 0.0  # factor of the smoothed random displacements of Simard et al. 2003; 0: none
     elastic_sigma: float = 4.0  # standard deviation of that smoothing, pixels
     cutout: int = 0  # side of one zeroed square, pixels
     noise: float = 0.0  # fraction of pixels replaced by a random value
@@ -58,11 +58,11 @@ class Architecture:
     The defaults are the network as published.
     """
 
-    width: float = 1.0  # channels, times this
-    depth: float = 1.0  # blocks of each stage, times this
+    width: float = 1.0  # factor of the number of channels
+    depth: float = 1.0  # factor of the number of blocks in each stage
     head_rank: int = 0  # features that the classifier sees, which keeps thousands of classes small; 0: all
     stochastic_depth: float = 0.0  # chance to skip the last residual block for an image; linearly less before it
-    stem_stride: int = 0  # of the first convolution; 0: the family's own
+    stem_stride: int = 0  # stride of the first convolution; 0: the family's own
     reconstruction: float = 0.0  # weight of the squared error of redrawing the image (capsnet); published: 0.0005
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class Architecture:
 class Neighbors:
     """How the nearest training images decide (model = nearest_neighbors or pca_nearest_neighbors)."""
 
-    neighbors: int = 4  # how many of them
+    neighbors: int = 4  # how many training images decide
     weighting: Literal["distance", "uniform"] = "distance"  # a neighbor counts by 1 / distance, or as any other
     components: int = 60  # principal components that stand for the pixels (pca_nearest_neighbors)
 
@@ -91,7 +91,7 @@ class Distillation:
     """Learning a trained recognizer's probabilities beside the labels (Hinton et al. 2015)."""
 
     teacher: str | None = None  # a run's work directory or a .keras file; of the same classes and image size
-    teacher_weight: float = 0.7  # of the teacher in the loss; the labels have the rest
+    teacher_weight: float = 0.7  # share of the teacher in the loss; the labels have the rest
     temperature: float = 2.0  # softens the probabilities of both, so that the small ones count
 
     def __post_init__(self) -> None:
@@ -111,31 +111,34 @@ class TrainingConfig:
     image_size: int | None = None  # height and width in pixels; default: the data set's own
     random_split: bool = False  # draw the test images from all, by class, instead of by writer as the data set has it
     validation_fraction: float = 0.05  # share of each class of the training split; the test split is never touched
-    sampling: Literal["natural", "square_root", "balanced"] = "natural"  # a class of n images is seen as n, n^0.5, n^0
+    # how often a class of n images is shown: in proportion to n, to the square root of n, or as often as any other
+    sampling: Literal["natural", "square_root", "balanced"] = "natural"
     balance: int = 0  # virtual images of each class: its originals first, then augmented copies; 0: originals only
     epoch_images: int = 0  # images in one epoch; 0: all there are
-    model: str = "preact_resnet20"  # a registered model
-    seed: int = 0  # of everything random: weights, order, augmentation, dropout
-    epochs: int = 3
-    batch_size: int = 128  # over all devices together
+    model: str = "preact_resnet20"  # the name of a registered model
+    seed: int = 0  # seed of everything random: weights, order, augmentation, dropout
+    epochs: int = 3  # how many times the training images are gone through
+    batch_size: int = 128  # images in one step, on all devices together
     plain_epochs: int = 0  # how many of the last epochs show the images unaugmented: sharp, whole and upright
-    optimizer: Literal["sgd", "adamw", "adadelta"] = "sgd"  # sgd has Nesterov momentum 0.9
-    learning_rate: float = 0.2  # the highest that the schedule reaches
-    weight_decay: float = 5e-4  # decoupled: multiplied by the learning rate only
+    optimizer: Literal["sgd", "adamw", "adadelta"] = "sgd"  # how the weights are updated; sgd has Nesterov momentum 0.9
+    learning_rate: float = 0.2  # the highest rate that the schedule reaches
+    weight_decay: float = 5e-4  # decay of the weights, decoupled: multiplied by the learning rate only
+    # how the learning rate falls: along a cosine to 0, whenever the validation loss stops falling, or not at all
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    warmup_epochs: float = 0.5  # linear, from 0; part of the epochs (schedule = cosine)
+    warmup_epochs: float = 0.5  # how many of the first epochs the rate rises in, from 0 (schedule = cosine)
     plateau_patience: int = 3  # epochs without a better validation loss before the rate falls (schedule = plateau)
-    plateau_factor: float = 0.3  # what the rate is then multiplied by
+    plateau_factor: float = 0.3  # what the rate is then multiplied by (schedule = plateau)
     early_stopping_patience: int = 0  # epochs without a better validation loss before the run ends; 0: never
-    loss: Literal["crossentropy", "margin"] = "crossentropy"  # margin: for capsnet only
-    label_smoothing: float = 0.0
-    mixing: Literal["none", "input", "manifold", "cutmix"] = "none"  # of pairs of images, or of their hidden features
+    loss: Literal["crossentropy", "margin"] = "crossentropy"  # what is minimized; margin: for capsnet only
+    label_smoothing: float = 0.0  # share of a label's probability that is spread over all classes
+    mixing: Literal["none", "input", "manifold", "cutmix"] = "none"  # mix pairs of images, or their hidden features
     mixing_alpha: float = 1.0  # the share of the first of a pair is drawn from Beta(alpha, alpha)
-    ema_decay: float = 0.0  # of a moving average of the weights, which is validated and exported; 0: none
+    # decay per step of the moving average of the weights, which is then what is validated and exported; 0: no average
+    ema_decay: float = 0.0
     # training images whose statistics batch normalization gets at the end; 0: it keeps its moving averages
     population_images: int = 0
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the layers' arithmetic
-    jit: bool = False  # compile the step with XLA
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # the type of number that the layers compute with
+    jit: bool = False  # compile the training step with XLA
     architecture: Architecture = field(default_factory=Architecture)
     neighbors: Neighbors = field(default_factory=Neighbors)
     distillation: Distillation = field(default_factory=Distillation)

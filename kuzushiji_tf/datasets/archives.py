@@ -36,7 +36,7 @@ def read_members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         raise MissingFileError(f"There is no file {path}.") from None
     except _DAMAGE as error:
         reason = reason_of(error)
-        raise UserError(f"{path} is damaged, cut short or no tar archive ({reason}); fetch it again.") from None
+        raise UserError(f"{path} is damaged, incomplete or not a tar archive ({reason}); fetch it again.") from None
 
 
 def _require_harmless(path: Path, member: tarfile.TarInfo, count: int) -> None:

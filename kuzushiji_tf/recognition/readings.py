@@ -77,7 +77,7 @@ class Repertoire:
         """
         if not len(self.members(script)):
             raise UserError(
-                f"The recognizer knows no {script}: none of its {len(self.characters):,} characters is; choose all."
+                f"There is no {script} among the {len(self.characters):,} characters of the recognizer; choose all."
             )
         return self._of_script[script]
 

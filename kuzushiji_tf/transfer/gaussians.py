@@ -111,7 +111,7 @@ def sample(parameters: Any, uniforms: Any, normals: Any, temperature: float = 1.
         UserError: the temperature is below 0.
     """
     if temperature < 0:
-        raise UserError(f"A temperature of {temperature} makes no sense: give a number from 0 up.")
+        raise UserError(f"The temperature is {temperature}; it must be a number from 0 up.")
     log_weights, means, log_scales = split_parameters(parameters, normals.shape[-1], ops)
     components = means.shape[1]
     if temperature:

@@ -64,7 +64,7 @@ def generate(writer: Writer, z: np.ndarray, noise: np.ndarray, temperature: floa
         UserError: the temperature is not 0 or more, or the noise is too little.
     """
     if not (math.isfinite(temperature) and temperature >= 0):
-        raise UserError(f"A temperature of {temperature} makes no sense: give a number from 0 up.")
+        raise UserError(f"The temperature is {temperature}; it must be a number from 0 up.")
     if len(noise) < len(z) or noise.shape[1] < writer.longest:
         raise UserError(
             f"Noise for {len(noise)} drawings of {noise.shape[1]} points is too little for {len(z)} of up to "

@@ -55,7 +55,7 @@ def test_help_of_a_command_needs_no_tensorflow(name):
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert finished.returncode == 0, finished.stderr
-    assert "--data-dir" in finished.stdout or name in ("predict", "serve")
+    assert "--data-dir" in finished.stdout or name in ("predict", "serve", "transfer")
     assert "{None}" not in finished.stdout
 
 

@@ -234,8 +234,8 @@ def test_an_ensemble_without_one_of_its_members_is_named_and_the_rest_counts(wor
     assert main(flags_of(tmp_path, "one", "two", "ensembles/both")) == 2
     assert set(rows_in(tmp_path / "docs")) == {"one"}
     training, joining = json.loads(capsys.readouterr().out.splitlines()[-1])["failed"]
-    assert "two.toml with seed 1 ended with exit code 1" in training
-    assert "both.toml is not joined: there is no finished run of two-seed1." in joining
+    assert "two.toml" in training and "exit code 1" in training
+    assert "both.toml" in joining and "two-seed1" in joining
 
 
 def test_a_wrong_ensemble_is_refused_before_anything_is_trained(workshop, tmp_path):

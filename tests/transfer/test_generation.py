@@ -123,7 +123,7 @@ def test_samples_differ_and_the_seed_decides_them(chain):
     ("samples", "temperature", "seed"), [(0, 0.3, 0), (1, -1, 0), (1, float("nan"), 0), (1, 0.3, -1)]
 )
 def test_numbers_out_of_range_are_refused(toy, samples, temperature, seed):
-    with pytest.raises(UserError, match=r"temperature of (-1|nan)|samples is"):
+    with pytest.raises(UserError, match=r"temperature is (-1|nan)|samples is"):
         transfer(toy, image_of("万"), samples, temperature, seed)
 
 
@@ -148,7 +148,7 @@ def test_what_is_no_picture_of_ink_is_refused(tmp_path):
     with pytest.raises(UserError, match="no ink"):
         read_kuzushiji(save(np.full((64, 64), 255, np.uint8), tmp_path / "empty.png"))
     (tmp_path / "text.png").write_text("not a picture")
-    with pytest.raises(UserError, match="is not an image that can be read"):
+    with pytest.raises(UserError, match=r"text\.png"):
         read_kuzushiji(tmp_path / "text.png")
     with pytest.raises(MissingFileError, match="no image"):
         read_kuzushiji(tmp_path / "missing.png")
@@ -280,4 +280,4 @@ for action in (
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "x" / "sample-8.svg").exists() and (tmp_path / "figure.png").exists()
-    assert "found among all modern characters" in done.stdout
+    assert "unseen" in done.stdout

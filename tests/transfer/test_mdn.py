@@ -174,7 +174,7 @@ def test_a_uniform_at_the_end_of_the_range_still_names_a_component():
 
 
 def test_a_negative_temperature_is_refused():
-    with pytest.raises(UserError, match="temperature of -1"):
+    with pytest.raises(UserError, match="temperature is -1"):
         sample(parameters(), *draw_noise(0, 4, DIMENSIONS), temperature=-1)
 
 

@@ -75,7 +75,7 @@ def finish_ink(image: Any, ops: ModuleType = np) -> Any:
     return image
 
 
-def draw_ink(strokes: Iterable, image_size: int) -> np.ndarray:
+def draw_ink(strokes: Iterable[Any], image_size: int) -> np.ndarray:
     """Draw the strokes of a person's device as a recognizer reads them: cleaned, with a pen of `PEN_WIDTH`.
 
     Args:

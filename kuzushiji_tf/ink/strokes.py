@@ -1,6 +1,7 @@
 """Ink as strokes: checking, cleaning, fitting into a box, and fast antialiased rasterization; see docs/ink.md."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ FARTHEST = 1e9  # from 0: the largest coordinate
 PIXELS_AT_ONCE = 1 << 16  # window pixels rasterized together: small enough for a core's cache
 
 
-def as_strokes(value: Iterable, where: str = "strokes") -> Strokes:
+def as_strokes(value: Iterable[Any], where: str = "strokes") -> Strokes:
     """Return nested lists of points [x, y] or [x, y, t], as they come from JSON, as `Strokes`; t is left out.
 
     Raises:
@@ -30,7 +31,7 @@ def as_strokes(value: Iterable, where: str = "strokes") -> Strokes:
     return [stroke.astype(np.float32) for stroke in _checked(value, where)]
 
 
-def prepare(value: Iterable, where: str = "strokes") -> Strokes:
+def prepare(value: Iterable[Any], where: str = "strokes") -> Strokes:
     """Return strokes cleaned of what devices add: repeated points, uneven spacing and jitter.
 
     However densely a device reports its points, the same movement comes out as nearly the same strokes. Ends stay
@@ -61,7 +62,7 @@ def prepare(value: Iterable, where: str = "strokes") -> Strokes:
     return [_smooth(resample(stroke, count)) for stroke, count in zip(strokes, counts, strict=True)]
 
 
-def _checked(value: Iterable, where: str) -> list[np.ndarray]:
+def _checked(value: Iterable[Any], where: str) -> list[np.ndarray]:
     """Return float64 `[points, 2]` for each stroke that has a point."""
     try:
         strokes = [stroke if isinstance(stroke, np.ndarray) else list(stroke) for stroke in value]

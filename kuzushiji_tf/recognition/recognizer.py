@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -57,7 +57,7 @@ class Recognizer:
         self,
         image: Picture | None = None,
         *,
-        strokes: Iterable | None = None,
+        strokes: Iterable[Any] | None = None,
         top_k: int = 5,
         polarity: Polarity = "auto",
         script: Script = "all",
@@ -70,7 +70,7 @@ class Recognizer:
         return self.read(image, strokes=strokes, polarity=polarity).candidates(top_k, script)
 
     def read(
-        self, image: Picture | None = None, *, strokes: Iterable | None = None, polarity: Polarity = "auto"
+        self, image: Picture | None = None, *, strokes: Iterable[Any] | None = None, polarity: Polarity = "auto"
     ) -> Reading:
         """Return what a picture or strokes show; `recognize` is the shorter way to its candidates.
 

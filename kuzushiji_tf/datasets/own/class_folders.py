@@ -31,7 +31,7 @@ class _Listing:
     """The class folders by character, and the pictures in each."""
 
     folders: dict[str, Path] = field(default_factory=dict)
-    pictures: dict[str, list[os.DirEntry]] = field(default_factory=dict)
+    pictures: dict[str, list[os.DirEntry[str]]] = field(default_factory=dict)
     others: list[Path] = field(default_factory=list)  # files that are no pictures by their names
 
 
@@ -121,7 +121,7 @@ def _list_classes(path: Path) -> _Listing:
     return listing
 
 
-def _list_pictures(folder: Path, others: list[Path]) -> list[os.DirEntry]:
+def _list_pictures(folder: Path, others: list[Path]) -> list[os.DirEntry[str]]:
     pictures = []
     for entry in _entries(folder):
         if entry.is_dir():
@@ -135,7 +135,7 @@ def _list_pictures(folder: Path, others: list[Path]) -> list[os.DirEntry]:
     return pictures
 
 
-def _entries(folder: Path) -> list[os.DirEntry]:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """Return a folder's entries by name, without what systems hide in it."""
     try:
         with os.scandir(folder) as entries:
@@ -169,7 +169,7 @@ def _digest(listing: _Listing) -> str:
     return digest.hexdigest()
 
 
-def _state(entry: os.DirEntry) -> tuple[int, int]:
+def _state(entry: os.DirEntry[str]) -> tuple[int, int]:
     try:
         state = entry.stat()
     except OSError:  # a link that leads nowhere: reading it will say so

@@ -10,7 +10,7 @@ from kuzushiji_tf.characters.labels import to_code_point
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.datasets.kanjivg import has_strokes
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.evaluation.figures import Sheet, shown
+from kuzushiji_tf.evaluation.figures import GRAY, Sheet, shown
 from kuzushiji_tf.transfer.chain import Chain
 from kuzushiji_tf.transfer.gaussians import split_posterior
 from kuzushiji_tf.transfer.generation import draw_sample, predict_pixels, to_pixels, write_samples
@@ -28,7 +28,6 @@ REMARKS = {
 
 _TILE, _GAP, _LABEL, _EDGE = 88, 8, 74, 16  # pixels
 _HEADINGS, _REMARK = 48, 34  # heights of the lines of headings, and of the one above each side
-_GRAY = "#707070"
 
 
 def choose_figure(
@@ -99,7 +98,7 @@ def transfer_figure(
     sheet.text(middle, _EDGE + _HEADINGS / 2 - 6, f"drawn stroke by stroke,\ntemperature {temperature:g}", 9)
     top = _EDGE + _HEADINGS
     for side, examples in sides.items():
-        sheet.text(_EDGE, top + _REMARK / 2 - 2, REMARKS[side], 10, ha="left", color=_GRAY)
+        sheet.text(_EDGE, top + _REMARK / 2 - 2, REMARKS[side], 10, ha="left", color=GRAY)
         top += _REMARK
         pictures = _pictures(chain, examples, samples, temperature, seed)
         for old, new, row in zip(examples.old, examples.new, pictures, strict=True):
@@ -136,7 +135,7 @@ def _draw_label(sheet: Sheet, old: str, new: str, top: float) -> None:
     name = shown(old) if old == new else f"{shown(old)}→{shown(new)}"
     size = {1: 26, 3: 15}.get(len(name), 8)
     sheet.text(_EDGE + _LABEL / 2 - _GAP, top + _TILE / 2 - 8, name, size)
-    sheet.text(_EDGE + _LABEL / 2 - _GAP, top + _TILE / 2 + 26, to_code_point(old), 8, color=_GRAY)
+    sheet.text(_EDGE + _LABEL / 2 - _GAP, top + _TILE / 2 + 26, to_code_point(old), 8, color=GRAY)
 
 
 def _left(column: int) -> float:

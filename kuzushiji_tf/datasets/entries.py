@@ -59,8 +59,8 @@ def _drawn(loader: str, description: str, classes: int) -> DatasetEntry:
     return DatasetEntry(loader, description, classes, size="any", licence="CC BY-SA 3.0", where=where)
 
 
-def _codh(name: str, description: str, classes: int, images: int, size: str) -> DatasetEntry:
-    module = "kkanji" if name == "kkanji" else "kmnist"
+def _codh(reference: str, description: str, classes: int, images: int, size: str) -> DatasetEntry:
+    module, name = reference.split(":")
     return DatasetEntry(
         f"{module}:load_{name}",
         description,
@@ -86,7 +86,7 @@ def _etl(name: str, description: str, counts: tuple[int, int], size: str) -> Dat
     )
 
 
-_KKANJI = _codh("kkanji", "Kuzushiji-Kanji: cursive kanji", 3832, 140_396, "64 x 64")
+_KKANJI = _codh("kkanji:kkanji", "Kuzushiji-Kanji: cursive kanji", 3832, 140_396, "64 x 64")
 ENTRIES = {
     "kana": _drawn("drawn.kana:load_hiragana", "hiragana drawn from KanjiVG strokes", 71),
     "katakana": _drawn("drawn.kana:load_katakana", "katakana drawn from KanjiVG strokes", 71),
@@ -95,8 +95,10 @@ ENTRIES = {
     "touch-joyo": _drawn(
         "drawn.touch:load_touch_joyo", "kana, the joyo kanji, and scribbles that are not characters", 2279
     ),
-    "kmnist": _codh("kmnist", "Kuzushiji-MNIST: one cursive hiragana of each of ten rows", 10, 70_000, "28 x 28"),
-    "k49": _codh("k49", "Kuzushiji-49: all cursive hiragana and the iteration mark", 49, 270_912, "28 x 28"),
+    "kmnist": _codh(
+        "kmnist:kmnist", "Kuzushiji-MNIST: one cursive hiragana of each of ten rows", 10, 70_000, "28 x 28"
+    ),
+    "k49": _codh("kmnist:k49", "Kuzushiji-49: all cursive hiragana and the iteration mark", 49, 270_912, "28 x 28"),
     "kkanji": _KKANJI,
     "kkanji-low-shot": replace(
         _KKANJI,

@@ -28,8 +28,6 @@ from kuzushiji_tf.files import write_json
 
 LOCK = ".lock"
 RUNS = Path("runs")
-# What a program drew of the registered data sets, for runs that were trained before a run said so itself.
-_DRAWN_BY_PROGRAM = frozenset({"kana", "katakana", "hiragana+katakana", "touch-kana", "touch-joyo"})
 
 
 @dataclass(frozen=True)
@@ -103,15 +101,18 @@ class WorkDirectory(TrainingFolder):
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the run says of its data set, `ink` and `normalization` as `CharacterDataset` has them among it."""
-        name = self.config.dataset
-        is_drawn = name in _DRAWN_BY_PROGRAM or _DRAWN_BY_PROGRAM.issuperset(name.split("+"))
-        before = (
-            {"ink": "synthetic", "normalization": "ink-box"}
-            if is_drawn
-            else {"ink": "scanned", "normalization": "none"}
-        )
-        return before | self.description["data"]
+        """What the run says of its data set, `ink` and `normalization` as `CharacterDataset` has them among it.
+
+        Raises:
+            UserError: it does not say these.
+        """
+        data: dict[str, Any] = self.description["data"]
+        if not {"ink", "normalization"} <= data.keys():
+            raise UserError(
+                f"{self.path} was trained by a version before 0.2.0, which did not note what its images are: train it "
+                "again."
+            )
+        return data
 
     @property
     def config(self) -> TrainingConfig:

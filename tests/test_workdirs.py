@@ -1,7 +1,6 @@
 """The last run is found, numbers are never used twice, damaged folders are refused, and one run has a folder alone."""
 
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -68,20 +67,10 @@ def test_a_folder_that_a_run_cannot_have_is_refused_before_anything_is_written(t
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("dataset", "ink", "normalization"),
-    [
-        ("kana", "synthetic", "ink-box"),
-        ("hiragana+katakana", "synthetic", "ink-box"),
-        ("kana+touch-kana", "synthetic", "ink-box"),
-        ("kmnist+kana", "scanned", "none"),
-        ("mine/kana", "scanned", "none"),
-    ],
-)
-def test_of_a_run_from_before_it_is_known_what_its_data_was(tmp_path, dataset, ink, normalization):
-    make_run(tmp_path, config=replace(CONFIG, dataset=dataset))
-    data = WorkDirectory(tmp_path).data
-    assert (data["ink"], data["normalization"]) == (ink, normalization)
+def test_a_run_that_does_not_say_what_its_images_are_is_to_be_trained_again(tmp_path):
+    make_run(tmp_path)
+    with pytest.raises(UserError, match=rf"{tmp_path}.*0\.2\.0"):
+        _ = WorkDirectory(tmp_path).data
 
 
 def test_what_a_run_says_of_its_data_counts(tmp_path):

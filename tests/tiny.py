@@ -54,6 +54,7 @@ def write_run(path: Path, model, dataset: CharacterDataset, **settings) -> WorkD
     workdir = WorkDirectory(path)
     config = TrainingConfig(dataset=dataset.name, **settings).to_dict()
     data = {"name": dataset.name, "images": len(dataset), "licence": dataset.licence, "credit": dataset.credit}
+    data |= {"ink": dataset.ink, "normalization": dataset.normalization}
     write_json(workdir.config_file, {"config": config, "versions": {"keras": "3"}, "data": data, "result": {}})
     dataset.classes.write(workdir.labels_file)
     model.save(workdir.final)

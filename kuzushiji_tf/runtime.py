@@ -31,7 +31,7 @@ EXTRAS = {
     "serve": ("fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"),
 }
 TENSORFLOW_PYTHONS = "3.11 to 3.13"
-_TURN = threading.RLock()  # the error stream is the process's own: two threads must not redirect it at once
+_REDIRECTING = threading.RLock()  # the error stream is the process's own: two threads must not redirect it at once
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def extra_needed() -> Iterator[None]:
 def native_notes_hidden() -> Iterator[None]:
     """Send what is written to file descriptor 2, and TensorFlow's log, nowhere; exceptions pass as always."""
     log = logging.getLogger("tensorflow")  # it goes to standard output in a notebook
-    with _TURN, open(os.devnull, "wb") as nowhere:
+    with _REDIRECTING, open(os.devnull, "wb") as nowhere:
         sys.stderr.flush()
         screen, before = os.dup(2), log.disabled
         os.dup2(nowhere.fileno(), 2)

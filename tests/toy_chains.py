@@ -54,7 +54,7 @@ def write_chain(path: Path, seed: int = 0, config: TransferConfig = QUICK) -> Ch
             np.save(stage.weights[1], parameters.astype(np.float32))
         description = {
             "stage": name,
-            "knobs": config.settings_of(name),
+            "settings": config.settings_of(name),
             "data": {"scale": scale},
             "predecessors": {other: folder.stage(other).digest() for other in PREDECESSORS[name]},
             "result": {},

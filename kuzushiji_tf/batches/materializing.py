@@ -141,10 +141,10 @@ def _task(dataset: CharacterDataset, balance: Balance, form: str) -> Task:
 def _in_source_order(dataset: CharacterDataset) -> CharacterDataset:
     """Return the data set with its classes in the order of `U+3042` and so on as text."""
     order = sorted(range(len(dataset.classes)), key=dataset.classes.code_point)
-    places = np.empty(len(order), np.int32)
-    places[order] = np.arange(len(order))
+    indices = np.empty(len(order), np.int32)
+    indices[order] = np.arange(len(order))
     classes = Labels(tuple(dataset.classes[index] for index in order))
-    return replace(dataset, labels=places[dataset.labels], classes=classes)
+    return replace(dataset, labels=indices[dataset.labels], classes=classes)
 
 
 def _plain_lots(dataset: CharacterDataset, first: int, stride: int) -> Iterator[Lot]:

@@ -175,8 +175,10 @@ def _locate(release: _Release, names: tuple[str, ...], options: LoadOptions) -> 
 
 
 def _find(release: _Release, names: tuple[str, ...], data_dir: Path | None, *, cached: bool) -> Path | None:
-    places = [place / part for place in folders_of(release.name, data_dir, cached=cached) for part in release.folders]
-    candidates = (place / name for place in places for name in names)
+    folders = [
+        folder / part for folder in folders_of(release.name, data_dir, cached=cached) for part in release.folders
+    ]
+    candidates = (folder / name for folder in folders for name in names)
     return next((path for path in candidates if path.is_file()), None)
 
 

@@ -9,6 +9,21 @@ from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 PROBABILITIES = "probabilities"  # the name of a last layer whose outputs need no softmax
 
 
+def open_keras(path: str | Path, advice: str) -> keras.Model:
+    """Load any model from a `.keras` file, without its optimizer.
+
+    Args:
+        advice: the end of the sentence that says that it cannot be loaded.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # noqa: BLE001  zip, JSON, HDF5 and deserialization each raise their own
+        raise UserError(f"{path} is not a .keras file that can be loaded ({reason_of(error)}); {advice}.") from None
+
+
 def load_keras(path: str | Path) -> keras.Model:
     """Load a functional Keras model with one gray image input and one row of outputs, without its optimizer.
 
@@ -23,13 +38,7 @@ def load_keras(path: str | Path) -> keras.Model:
             f"{path} is a nearest-neighbor model: it keeps all its training images and is neither exported nor part "
             "of an ensemble; choose a run with a network."
         )
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # noqa: BLE001  zip, JSON, HDF5 and deserialization each raise their own
-        reason = reason_of(error)
-        raise UserError(
-            f"{path} is not a .keras file that can be loaded ({reason}); train or export it again."
-        ) from None
+    model = open_keras(path, "train or export it again")
     inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
     if len(inputs) != 1 or len(outputs) != 1:
         raise UserError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; a recognizer has one of each.")

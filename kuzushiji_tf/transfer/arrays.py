@@ -39,6 +39,6 @@ def one_hot(indices: np.ndarray, count: int, dtype: str = "float32") -> np.ndarr
 
 
 def top_k(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the `k` greatest of values `[..., n]`, greatest first, and their places; the first of equal ones leads."""
-    places = np.argsort(-values, axis=-1, kind="stable")[..., :k]
-    return np.take_along_axis(values, places, axis=-1), places
+    """Return the `k` greatest of values `[..., n]`, greatest first (of equal ones the first), and where they are."""
+    indices = np.argsort(-values, axis=-1, kind="stable")[..., :k]
+    return np.take_along_axis(values, indices, axis=-1), indices

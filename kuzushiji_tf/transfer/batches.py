@@ -57,12 +57,12 @@ class Posteriors:
 def latent_batches(posteriors: Posteriors, plan: EpochPlan) -> Batches:
     """Return batches (zold, znew) `[step_size, latent]` each, drawn anew from the posteriors in each pass."""
     given, wanted = tf.constant(posteriors.old), tf.constant(posteriors.new)
-    place_of = tf.constant(posteriors.partners)
+    character_of = tf.constant(posteriors.partners)
 
     def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
         normals = tf.random.stateless_normal((plan.step_size, posteriors.old.shape[1]), seed)
         normals_old, normals_new = tf.split(normals, 2, axis=1)
-        z_new = sample_posterior(tf.gather(wanted, tf.gather(place_of, positions)), normals_new, ops)
+        z_new = sample_posterior(tf.gather(wanted, tf.gather(character_of, positions)), normals_new, ops)
         return sample_posterior(tf.gather(given, positions), normals_old, ops), z_new
 
     return _endless(plan, make)
@@ -99,26 +99,26 @@ class DrawingLatents:
         self._old, self._new = tf.constant(posteriors.old[order]), tf.constant(posteriors.new)
         self._counts, self._firsts = tf.constant(counts), tf.constant(np.cumsum(counts) - counts)
 
-    def draw(self, places: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def draw(self, characters: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Return a latent vector for each modern character, float32 `[batch, latent]`.
 
         Args:
-            places: of the characters, int64 `[batch]`.
+            characters: of the characters, int64 `[batch]`.
             seed: of all that is drawn for them, int64 `[2]`.
         """
-        batch = places.shape[0]
+        batch = characters.shape[0]
         uniforms = tf.random.stateless_uniform((batch, 3), seed)
         normals = tf.random.stateless_normal(
             (batch, 2 * self._latent), tf.random.experimental.stateless_fold_in(seed, 1)
         )
         for_old, for_new = tf.split(normals, 2, axis=1)
-        counts = tf.gather(self._counts, places)
+        counts = tf.gather(self._counts, characters)
         number = tf.cast(uniforms[:, 0] * tf.cast(counts, tf.float32), tf.int64)
         # A character without images looks at the first of all; what comes of it is not used.
-        image = tf.where(counts > 0, tf.gather(self._firsts, places) + tf.minimum(number, counts - 1), 0)
+        image = tf.where(counts > 0, tf.gather(self._firsts, characters) + tf.minimum(number, counts - 1), 0)
         z_old = sample_posterior(tf.gather(self._old, image), for_old, ops)
         mixed = sample(self._mdn(z_old, training=False), uniforms[:, 1], for_new, self._temperature, ops)
-        encoded = sample_posterior(tf.gather(self._new, places), for_new, ops)
+        encoded = sample_posterior(tf.gather(self._new, characters), for_new, ops)
         from_mdn = (counts > 0) & (uniforms[:, 2] >= self._encoded_share)
         return tf.where(from_mdn[:, None], mixed, encoded)
 
@@ -152,7 +152,7 @@ class Variation:
 
 def drawing_batches(
     table: SequenceTable,
-    places: np.ndarray,
+    characters: np.ndarray,
     latents: DrawingLatents,
     plan: EpochPlan,
     variation: Variation = Variation(),
@@ -165,15 +165,15 @@ def drawing_batches(
 
     Args:
         table: the drawings.
-        places: the modern character of each, int64 `[n]`.
+        characters: the modern character of each, int64 `[n]`.
         latents: gives each its z, a new one in each pass.
         plan: the order of the drawings.
         variation: of the drawings.
     """
-    rows, lengths, place_of = tf.constant(table.rows), tf.constant(table.lengths), tf.constant(places)
+    rows, lengths, character_of = tf.constant(table.rows), tf.constant(table.lengths), tf.constant(characters)
 
     def make(positions: tf.Tensor, seed: tf.Tensor) -> Any:
-        z = latents.draw(tf.gather(place_of, positions), seed)
+        z = latents.draw(tf.gather(character_of, positions), seed)
         varied = variation.of(tf.gather(rows, positions), seed)
         longest = tf.reduce_max(tf.gather(lengths, positions)) + 1  # with one end
         previous = previous_rows(varied, ops)[:, : -(-longest // _LENGTHS) * _LENGTHS]

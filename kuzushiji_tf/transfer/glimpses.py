@@ -79,6 +79,6 @@ def _window(images: Any, centers: Any, points: int, spacing: float) -> Any:
     return ops.reshape(window, (-1, ops.shape(centers)[1], points * points))
 
 
-def _hats(places: Any, reach: float) -> Any:
+def _hats(positions: Any, reach: float) -> Any:
     """Return for each place along a side `[...]`, in pixels, 1 there, falling to 0 at the reach: `[..., CANVAS]`."""
-    return ops.relu(1 - ops.abs(places[..., None] - ops.arange(CANVAS, dtype="float32")) / reach)
+    return ops.relu(1 - ops.abs(positions[..., None] - ops.arange(CANVAS, dtype="float32")) / reach)

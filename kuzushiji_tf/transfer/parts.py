@@ -1,18 +1,17 @@
 """The parts of a chain in a work directory: Keras models with named inputs and outputs."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kuzushiji_tf.errors import UserError, reason_of
+from kuzushiji_tf.models.loading import open_keras
 from kuzushiji_tf.transfer import vae  # noqa: F401  registers the layers that the encoders' files name
 from kuzushiji_tf.transfer.sketch import build_start, build_step
 from kuzushiji_tf.transfer.workdirs import ChainFolder
 from kuzushiji_tf.transfer.writing import Network
 
 BATCH = 256  # rows that Keras computes together
+ADVICE = "train its stage again"  # where a file cannot be loaded
 
 
 def named_models(folder: ChainFolder) -> dict[str, keras.Model]:
@@ -23,11 +22,11 @@ def named_models(folder: ChainFolder) -> dict[str, keras.Model]:
     """
     models = {}
     for side in ("old", "new"):
-        encoder, decoder = map(_load_keras, folder.stage(f"vae-{side}").weights)
+        encoder, decoder = (open_keras(file, ADVICE) for file in folder.stage(f"vae-{side}").weights)
         models[f"encoder_{side}"] = _named(encoder, "image", "posterior")
         models[f"decoder_{side}"] = _named(decoder, "z", "ink")
-    models["mdn"] = _named(_load_keras(folder.stage("mdn").weights[0]), "z", "parameters")
-    sketch = _load_keras(folder.stage("sketch").weights[0])
+    models["mdn"] = _named(open_keras(folder.stage("mdn").weights[0], ADVICE), "z", "parameters")
+    sketch = open_keras(folder.stage("sketch").weights[0], ADVICE)
     return models | {"sketch_start": build_start(sketch), "sketch_step": build_step(sketch)}
 
 
@@ -47,13 +46,6 @@ def in_batches(model: keras.Model) -> Network:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return run
-
-
-def _load_keras(file: Path) -> keras.Model:
-    try:
-        return keras.saving.load_model(file, compile=False)
-    except Exception as error:  # noqa: BLE001  zip, JSON, HDF5 and deserialization each raise their own
-        raise UserError(f"{file} cannot be loaded ({reason_of(error)}); train its stage again.") from None
 
 
 def _named(model: keras.Model, given: str, returned: str) -> keras.Model:

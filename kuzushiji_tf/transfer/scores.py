@@ -166,10 +166,10 @@ def ranks_of(chain: Chain, parameters: np.ndarray, characters: Sequence[str]) ->
     return len(modern.characters) - (densities < own[:, np.newaxis]).sum(axis=1)
 
 
-def retrieval_scores(places: np.ndarray) -> dict[str, float]:
-    """Return `retrieval_top1`, `_top5`, `_top10` and `mrr` of places `[n]`, 1 being the first."""
-    tops = {f"retrieval_top{k}": float((places <= k).mean()) for k in (1, 5, 10)}
-    return tops | {"mrr": float((1 / places).mean())}
+def retrieval_scores(ranks: np.ndarray) -> dict[str, float]:
+    """Return `retrieval_top1`, `_top5`, `_top10` and `mrr` of ranks `[n]`, 1 being the first."""
+    tops = {f"retrieval_top{k}": float((ranks <= k).mean()) for k in (1, 5, 10)}
+    return tops | {"mrr": float((1 / ranks).mean())}
 
 
 def top_share(probabilities: np.ndarray, targets: np.ndarray, k: int) -> float:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.files import atomic_path
+from kuzushiji_tf.models.loading import open_keras
 from kuzushiji_tf.training.checkpoints import save_for_use
 from kuzushiji_tf.transfer.batches import (
     Batches,
@@ -158,10 +159,10 @@ def _set_up_mdn(config: TransferConfig, chain: ChainFolder, data: ChainData) -> 
 
 def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) -> Setup:
     settings, folder, seeds = config.sketch, chain.stage("sketch"), _seeds(config, "sketch")
-    places, others = np.flatnonzero(~data.held_out), np.flatnonzero(data.held_out)
-    table, kept = make_table([data.drawings[place] for place in places], settings.epsilon, settings.longest)
+    rows, others = np.flatnonzero(~data.held_out), np.flatnonzero(data.held_out)
+    table, kept = make_table([data.drawings[row] for row in rows], settings.epsilon, settings.longest)
     held_out, kept_others = make_table(
-        [data.drawings[place] for place in others], settings.epsilon, settings.longest, table.scale
+        [data.drawings[row] for row in others], settings.epsilon, settings.longest, table.scale
     )
     known = _encode_both(chain, data)
     with tf.device("CPU:0"):  # where tf.data makes batches
@@ -182,7 +183,7 @@ def _set_up_sketch(config: TransferConfig, chain: ChainFolder, data: ChainData) 
     return Setup(
         model,
         plan,
-        drawing_batches(table, places[kept], latents, plan, Variation(settings.scaling, settings.jitter)),
+        drawing_batches(table, rows[kept], latents, plan, Variation(settings.scaling, settings.jitter)),
         tf.data.Dataset.from_tensor_slices((inputs, held_out.rows)).batch(settings.batch_size),
         settings.epochs,
         ("loss", "offset_loss", "pen_loss"),
@@ -204,14 +205,14 @@ def _encode_both(chain: ChainFolder, data: ChainData) -> Posteriors:
 
 
 def _encode_paired(chain: ChainFolder, data: ChainData, dataset: CharacterDataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the posteriors of those kuzushiji images that have a modern character, and the place of each one's."""
+    """Return the posteriors of those kuzushiji images that have a modern character, and the row of each one's."""
     partners = data.partners(dataset)
     rows = np.flatnonzero(partners >= 0)
     return encode(_load(chain, "vae-old", 0), dataset.images, rows), partners[rows]
 
 
 def _load(chain: ChainFolder, stage: str, part: int) -> keras.Model:
-    return keras.models.load_model(chain.stage(stage).weights[part], compile=False)
+    return open_keras(chain.stage(stage).weights[part], f"train {stage} again")
 
 
 def _seeds(config: TransferConfig, stage: str) -> Iterator[int]:

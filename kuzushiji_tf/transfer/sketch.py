@@ -151,8 +151,8 @@ def _pen(previous: Any) -> Any:
     """Return what a pen did on its way to each of the rows before a drawing's, as `Glimpse` takes it: `[batch, t]`."""
     was_down = ops.pad(previous[:, :-1, 2], ((0, 0), (1, 0)))
     # The first row stands before the first point, to which nothing is drawn.
-    places = ops.cumsum(ops.ones_like(was_down), axis=1)
-    return was_down - ops.cast(places < 3, "float32")
+    steps = ops.cumsum(ops.ones_like(was_down), axis=1)
+    return was_down - ops.cast(steps < 3, "float32")
 
 
 class _Sight(NamedTuple):

@@ -102,7 +102,7 @@ def _require_own_settings(chain: ChainFolder, config: TransferConfig, replaced: 
         folder = chain.stage(name)
         if name in replaced or not (folder.is_finished or folder.is_resumable):
             continue
-        before, now = folder.description["knobs"], config.settings_of(name)
+        before, now = folder.description["settings"], config.settings_of(name)
         changed = [setting for setting in now if now[setting] != before.get(setting)]
         if changed:
             raise UserError(
@@ -127,7 +127,7 @@ def _train_stage(name: str, config: TransferConfig, chain: ChainFolder, data: Ch
     else:
         description = {
             "stage": name,
-            "knobs": config.settings_of(name),
+            "settings": config.settings_of(name),
             "data": setup.data,
             "predecessors": {other: chain.stage(other).digest() for other in PREDECESSORS[name]},
         }

@@ -2,7 +2,7 @@
 
 config.json   every setting, versions
 vae-old/      a stage, as are vae-new/, mdn/ and sketch/:
-  stage.json    its settings (under `knobs`), its data, its predecessors' digests and, when it is finished, its result
+  stage.json    its settings, its data, its predecessors' digests and, when it is finished, its result
   history.csv   one row an epoch
   tensorboard/  event files
   checkpoints/  last.keras and its state, for --resume
@@ -49,12 +49,12 @@ class StageFolder(TrainingFolder):
 
     @property
     def description(self) -> dict[str, Any]:
-        """The contents of stage.json: `knobs`, `data`, `predecessors` and, when the stage is finished, `result`.
+        """The contents of stage.json: `settings`, `data`, `predecessors` and, when the stage is finished, `result`.
 
         Raises:
             UserError: it is damaged.
         """
-        return _read(self.description_file, {"knobs", "data", "predecessors"})
+        return _read(self.description_file, {"settings", "data", "predecessors"})
 
     @property
     def is_begun(self) -> bool:

@@ -122,7 +122,7 @@ def test_every_stage_learns_and_leaves_a_complete_folder(whole):
         assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
         assert all(np.isfinite(float(value)) for row in rows for value in row.values())
         assert "val_loss" in rows[0] and "learning_rate" in rows[0]
-        assert description["knobs"] == json.loads(json.dumps(QUICK.settings_of(name)))
+        assert description["settings"] == json.loads(json.dumps(QUICK.settings_of(name)))
         assert description["result"]["last_epoch"]["epoch"] == 3 and description["result"]["minutes"] > 0
         assert all(file.stat().st_size > 0 for file in (*folder.weights, folder.checkpoint))
         assert list(folder.tensorboard.rglob("*tfevents*"))
@@ -322,6 +322,13 @@ def test_a_lost_weight_file_is_named(chain):
     chain.stage("mdn").weights[1].unlink()
     with pytest.raises(UserError, match=r"unigram\.npy .*mdn"):
         chain.require_finished()
+
+
+def test_a_stage_is_not_trained_on_damaged_weights(chain):
+    file = only(chain, "vae-old", "vae-new").stage("vae-old").weights[0]
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UserError, match=rf"{file.name} .*train vae-old again"):
+        train_stages(QUICK, chain.path, StageOptions(("mdn",)))
 
 
 def test_a_loss_that_is_not_a_number_ends_the_stage_in_one_sentence(chain):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset
+from kuzushiji_tf.datasets.core import in_lots
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation import figures, reports
 from kuzushiji_tf.evaluation.metrics import (
@@ -135,8 +136,8 @@ def fit_images(dataset: CharacterDataset, predictor: Predictor) -> CharacterData
     if not boxed:
         return dataset.resized(height)
     images = np.empty((len(dataset), height, width), np.uint8)
-    for start in range(0, len(dataset), LOT):
-        images[start : start + LOT] = np.rint(fit_image(dataset.images[start : start + LOT], height, box=True))
+    for lot in in_lots(len(dataset), LOT):
+        images[lot] = np.rint(fit_image(dataset.images[lot], height, box=True))
     return replace(dataset, images=images)
 
 
@@ -144,9 +145,9 @@ def _predict(predictor: Predictor, dataset: CharacterDataset, by_script: ScriptS
     """Return the predictions for a data set of the recognizer's classes and image size; `by_script` sees them too."""
     parts = []
     with tqdm(total=len(dataset), desc="evaluating", unit=" images", disable=None, leave=False) as progress:
-        for start in range(0, len(dataset), LOT):
-            labels = dataset.labels[start : start + LOT]
-            probabilities = predictor.predict(dataset.images[start : start + LOT])
+        for lot in in_lots(len(dataset), LOT):
+            labels = dataset.labels[lot]
+            probabilities = predictor.predict(dataset.images[lot])
             parts.append(rank(probabilities, labels))
             by_script.add(probabilities, labels)
             progress.update(len(labels))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kuzushiji_tf.datasets.core import in_lots
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.exporting.model_card import describe_file
 from kuzushiji_tf.exporting.sources import EvaluationSet, Source
@@ -191,4 +192,4 @@ def _run(path: Path, images: np.ndarray) -> np.ndarray:
 
 
 def _in_batches(run: Callable[[np.ndarray], Any], images: np.ndarray) -> np.ndarray:
-    return np.concatenate([run(images[start : start + BATCH_SIZE]) for start in range(0, len(images), BATCH_SIZE)])
+    return np.concatenate([run(images[lot]) for lot in in_lots(len(images), BATCH_SIZE)])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.datasets.core import in_lots
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.recognition.locating import locate
 from kuzushiji_tf.recognition.opening import open_file
@@ -43,8 +44,8 @@ class Predictor:
             wanted = f"uint8 [n, {self.image_size[0]}, {self.image_size[1]}]"
             raise UserError(f"{self.path} takes images {wanted}, not {images.dtype} {list(images.shape)}.")
         probabilities = np.empty((len(images), len(self.labels)), np.float32)
-        for start in range(0, len(images), BATCH_SIZE):
-            probabilities[start : start + BATCH_SIZE] = self.run(images[start : start + BATCH_SIZE])
+        for lot in in_lots(len(images), BATCH_SIZE):
+            probabilities[lot] = self.run(images[lot])
         if not np.all((probabilities > -0.01) & (probabilities < 1.01)):
             raise UserError(f"{self.path} returns values outside 0..1; export it so that it ends in a softmax.")
         return probabilities

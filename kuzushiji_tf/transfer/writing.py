@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri, softmax
 
+from kuzushiji_tf.datasets.core import in_lots
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.transfer.arrays import one_hot
 from kuzushiji_tf.transfer.sequences import END, START, to_stroke3
@@ -72,8 +73,7 @@ def generate(writer: Writer, z: np.ndarray, noise: np.ndarray, temperature: floa
         )
     drawings: list[np.ndarray] = []
     noise = noise[: len(z), : writer.longest]
-    for first in range(0, len(z), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for part in in_lots(len(z), _AT_ONCE):
         rows = _write(writer, np.asarray(z[part], np.float32), noise[part], temperature)
         drawings += [to_stroke3(drawing, writer.scale) for drawing in rows]
     return drawings

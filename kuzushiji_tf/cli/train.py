@@ -55,20 +55,22 @@ def run(flags: TrainFlags) -> None:
     require_model(config.model, config.architecture)
     parts_of(config.dataset)  # refuses a name that nothing has
     require_usable(path, config, flags.overwrite, flags.resume)
-    print(f"training {config.model} on {config.dataset} in {path}", flush=True)
     start_tensorflow()
     from kuzushiji_tf.training.runs import train
 
     try:
-        workdir = train(config, path, data_dir=flags.data_dir, overwrite=flags.overwrite, resume=flags.resume)
+        workdir = train(
+            config, path, data_dir=flags.data_dir, overwrite=flags.overwrite, resume=flags.resume, report=_say
+        )
     except KeyboardInterrupt:
         workdir = WorkDirectory(path)
         if not workdir.checkpoint.exists() or "result" in workdir.description:
             raise
-        message = (
-            f"Stopped. The last finished epoch is in {workdir.checkpoint}; continue with: python train.py --resume"
-        )
-        raise KeyboardInterrupt(f"{message} --workdir {path}") from None
+        kept = f"The last finished epoch is in {workdir.checkpoint}"
+        if not workdir.history_file.exists():
+            kept = "No epoch was finished"
+        message = f"Stopped. {kept}; continue with: python train.py --resume --workdir {path}"
+        raise KeyboardInterrupt(message) from None
     result = workdir.description["result"]
     steps = [f"python evaluate.py {path}    (scores and pictures)"]
     if workdir.final.exists():  # a nearest-neighbor model has neither
@@ -78,3 +80,7 @@ def run(flags: TrainFlags) -> None:
         ]
     print(f"\n{result['parameters']:,} parameters, {result['minutes']:.1f} minutes. Next:")
     print("\n".join(f"  {step}" for step in steps))
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)

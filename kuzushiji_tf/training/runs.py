@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     overwrite: bool = False,
     resume: bool = False,
     devices: list[str] | None = None,
+    report: Callable[[str], None] = lambda message: None,  # noqa: ARG005
 ) -> WorkDirectory:
     """Train a recognizer in a work directory.
 
@@ -56,6 +58,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         overwrite: replace an earlier run there.
         resume: continue an interrupted run there; its config must be `config`.
         devices: as `distribution.make_strategy` takes them.
+        report: is told what begins, once nothing is wrong with the settings, the data and the folder.
 
     Returns:
         The work directory, with the run's result in its `description`.
@@ -77,6 +80,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
             run.require_unchanged()
         else:
             run.describe()
+        report(f"training {config.model} on {config.dataset} in {workdir.path}")
         workdir.finish(run.keep_neighbors() if is_neighbors(config.model) else run.train_network(devices))
     return workdir
 

@@ -1,5 +1,6 @@
 """Files and folders appear whole or not at all, and leave nothing beside them."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -115,3 +116,15 @@ def test_file_in_the_place_of_a_folder_is_left_alone(tmp_path):
         pass
     assert (tmp_path / "export").read_text() == "a file"
     assert names(tmp_path) == ["export"]
+
+
+@pytest.mark.parametrize("appear", [atomic_path, atomic_folder])
+def test_a_folder_that_may_not_be_written_to_is_told_by_the_name_asked_for(tmp_path, monkeypatch, appear):
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / ".x-g9a2vwak"))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(PermissionError) as refused, appear(tmp_path / "x"):
+        pass
+    assert refused.value.filename == str(tmp_path / "x")

@@ -73,8 +73,10 @@ def _read(path: str | Path, reader: Callable[[], Found]) -> Found:
         raise
     except FileNotFoundError:
         raise MissingFileError(f"There is no file {path}.") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except _DAMAGE:
-        raise UserError(f"{path} is damaged, cut short or of another format; download it again.") from None
+        raise UserError(f"{path} is damaged, cut short or of another format; download or write it again.") from None
 
 
 def _read_npz(path: str | Path, shape: tuple[int, ...], dtype: np.dtype, member: str) -> np.ndarray:

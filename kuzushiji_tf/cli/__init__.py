@@ -1,10 +1,11 @@
 """The commands behind `train.py`, `evaluate.py`, `export.py` and `python -m kuzushiji_tf <command>`."""
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import is_dataclass, replace
 from importlib import import_module
 from types import ModuleType
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 
 from kuzushiji_tf.datasets.registry import dataset_entries
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
-from kuzushiji_tf.runtime import extra_needed
+from kuzushiji_tf.runtime import extra_needed, versions_of
 
 COMMANDS = {
     "train": "train a recognizer",
@@ -55,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nFlags of a command: python -m kuzushiji_tf COMMAND --help\n\ndata sets:\n")
         print("\n".join(f"  {name:18} {entry.description}" for name, entry in dataset_entries().items()))
         return 0
+    if arguments[0] == "--version":
+        print(versions_of([])["kuzushiji_tf"])
+        return 0
     if arguments[0] not in COMMANDS:
         print(f"error: {unknown_name('command', arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
@@ -78,6 +82,9 @@ def run_command(name: str, arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            print("error: the disk is full; free some space and run the command again.", file=sys.stderr)
+            return 2
         if error.filename is None:
             raise
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
@@ -92,16 +99,33 @@ def _parse(name: str, command: ModuleType, arguments: list[str]) -> Any:
     """Make a command's flags of its `<Name>Flags` class, starting from its `default_flags` where it has them."""
     import tyro
 
-    return tyro.cli(
-        getattr(command, f"{name.capitalize()}Flags"),
-        prog=f"kuzushiji-tf {name}",
-        description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
-        args=arguments,
-        default=command.default_flags(arguments) if hasattr(command, "default_flags") else None,
-        # Nobody reads `{None}|PATH`; a flag that is left out is None.
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
-        registry=_defaults_said_once(),
-    )
+    default = command.default_flags(arguments) if hasattr(command, "default_flags") else None
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(
+                getattr(command, f"{name.capitalize()}Flags"),
+                prog=f"kuzushiji-tf {name}",
+                description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
+                args=arguments,
+                default=default,
+                # Nobody reads `{None}|PATH`; a flag that is left out is None.
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
+                registry=_defaults_said_once(),
+            )
+    except SystemExit as end:
+        _raise_refusal_behind(end)
+        sys.stderr.write(said.getvalue())
+        raise
+
+
+def _raise_refusal_behind(error: BaseException) -> None:
+    """Raise the `UserError` of a setting, where it is what made tyro end with a box of its own."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, UserError):
+            raise behind from None
+        behind = behind.__cause__ or behind.__context__
 
 
 def _defaults_said_once() -> Any:

@@ -10,7 +10,7 @@ import tyro
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import read_text
-from kuzushiji_tf.recognition.pretrained import PRETRAINED
+from kuzushiji_tf.recognition.pretrained import PRETRAINED, pretrained_folder, pretrained_names
 from kuzushiji_tf.workdirs import all_runs
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ class PredictFlags:
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[IMAGE...]")]
     # JSON files of one character each: a list of strokes, each a list of points [x, y] or [x, y, t], y down, any unit
     strokes: tuple[Path, ...] = ()
-    # an exported folder, a .tflite or .keras file, or a work directory; default: the last run's export, else the kana
-    # recognizer of this project
+    # an exported folder, a .tflite or .keras file, a work directory, or the name of a pretrained recognizer such as
+    # touch-joyo; default: the last run's export, else kana
     model: Path | None = None
     file: str | None = None  # which file of an exported folder: float32 (default), float16, int8, ...
     top_k: int = 5  # characters to print for each picture
@@ -49,7 +49,7 @@ def run(flags: PredictFlags) -> None:
         raise UserError(f"--top-k is {flags.top_k}; it must be at least 1.")
     from kuzushiji_tf.recognition.recognizer import Recognizer
 
-    recognizer = Recognizer(flags.model or _default_model(), file=flags.file)
+    recognizer = Recognizer(_named(flags.model) if flags.model else _default_model(), file=flags.file)
     recognizer.repertoire.of_script(flags.script)  # refuses here, once, what it has no character of
     if not flags.model:
         print(f"reading with {recognizer.predictor.path}", file=sys.stderr)
@@ -94,6 +94,12 @@ def _print(path: Path, is_character: bool, candidates: list[dict[str, Any]]) -> 
     print(path if is_character else f"{path}: not a character")
     for rank, candidate in enumerate(candidates, start=1):
         print(f"  {rank}. {candidate['character']}  {candidate['code_point']:8} {candidate['probability']:7.2%}")
+
+
+def _named(model: Path) -> Path:
+    """Return the folder of the pretrained recognizer of that name, where no file or folder has it."""
+    is_name = not model.exists() and str(model) in pretrained_names()
+    return pretrained_folder(str(model)) if is_name else model
 
 
 def _default_model() -> Path:

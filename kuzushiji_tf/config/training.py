@@ -146,6 +146,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require_finite(self)
+        if not self.dataset.strip() or (self.classes is not None and not self.classes.strip()):
+            empty = "classes" if self.dataset.strip() else "dataset"
+            raise UserError(f"{empty} is empty; name some, or leave it out.")
         require(AT_LEAST_ONE, self, ("per_class", "epochs", "batch_size"))
         if self.image_size is not None and self.image_size < SMALLEST_SIZE:
             raise UserError(f"image_size is {self.image_size}; it must be at least {SMALLEST_SIZE}.")

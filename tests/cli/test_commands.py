@@ -1,5 +1,6 @@
 """The commands: one sentence and exit code 2 for what a person can mend, and recipes that flags override."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+import kuzushiji_tf
 from kuzushiji_tf.cli import COMMANDS, main, run_command
 from kuzushiji_tf.cli.data import DataFlags
 from kuzushiji_tf.cli.train import default_flags
@@ -118,6 +120,9 @@ def test_what_a_person_can_mend_is_one_sentence(capsys, arguments, sentence):
         (["--model", "simple_cnn", "--width", "2"], "architecture.width"),
         (["--dataset", "kmnst"], "did you mean 'kmnist'"),
         (["--workdir", "taken"], "taken"),
+        (["--dataset", "./missing.npz"], "missing.npz"),
+        (["--dataset", ""], "dataset is empty"),
+        (["--classes", " "], "classes is empty"),
         (["--workdir", "taken/notes.txt"], "notes.txt"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -135,20 +140,23 @@ def test_missing_data_says_where_it_was_looked_for(capsys, tmp_path):
     assert str(tmp_path) in refusal(capsys, "train", "--dataset", "kmnist", "--data-dir", str(tmp_path))
 
 
+def test_an_unknown_flag_exits_with_2_and_names_the_nearest(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_command("train", ["--epoch", "3"])
+    assert stop.value.code == 2
+    assert "--epochs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
-    "arguments, sentence",
+    "arguments, fact",
     [
-        (["--epoch", "3"], "--epochs"),
         (["--epochs", "0"], "epochs is 0"),
         (["--learning-rate", "nan"], "learning_rate is nan"),
         (["--rotation-range", "-5"], "rotation_range is -5.0"),
     ],
 )
-def test_a_wrong_flag_exits_with_2_and_says_why(capsys, arguments, sentence):
-    with pytest.raises(SystemExit) as stop:
-        run_command("train", arguments)
-    assert stop.value.code == 2
-    assert sentence in capsys.readouterr().err
+def test_a_wrong_setting_is_one_sentence(capsys, arguments, fact):
+    assert fact in refusal(capsys, "train", *arguments)
 
 
 def test_a_recipe_gives_the_defaults_of_the_flags(tmp_path):
@@ -170,3 +178,16 @@ def test_every_recipe_loads_and_opens_with_its_command(recipe):
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py", "export.py"])
 def test_scripts_hold_flags_only(script):
     assert len((ROOT / script).read_text().splitlines()) < 40
+
+
+def test_the_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{kuzushiji_tf.__version__}\n"
+
+
+def test_a_full_disk_is_said_in_one_sentence(capsys, monkeypatch):
+    def run(flags):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("kuzushiji_tf.cli.data.run", run)
+    assert "disk is full" in refusal(capsys, "data", "list")

@@ -166,3 +166,12 @@ def test_the_last_runs_export_is_the_default_then_the_shipped_one(exported, pict
     shutil.copytree(exported, tmp_path / "runs" / "one" / "export")
     assert used() == Path("runs/one/export")
     assert used("--model", str(exported)) == exported
+
+
+def test_a_pretrained_recognizer_is_asked_for_by_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    strokes = Path("ink.json")
+    strokes.write_text(json.dumps([[[20, 20], [50, 14], [80, 22]], [[18, 70], [50, 84], [88, 76]]]), encoding="utf-8")
+    assert main(["predict", "--strokes", str(strokes), "--model", "touch-kana", "--file", "int8", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "touch-kana" in answer["model"] and len(answer["results"][0]["candidates"]) == 5

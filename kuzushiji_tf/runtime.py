@@ -92,7 +92,8 @@ def load_plugin(point: EntryPoint) -> Any:
         UserError: that fails; the sentence names the package.
     """
     try:
-        return point.load()
+        with native_notes_hidden():  # a model of one's own brings TensorFlow with it
+            return point.load()
     except Exception as error:  # other people's code fails in its own ways
         package = point.dist.name if point.dist else "an unknown package"
         raise UserError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from kuzushiji_tf.errors import UserError, reason_of
 from kuzushiji_tf.recognition.litert import LiteRTModel
-from kuzushiji_tf.runtime import extra_needed
+from kuzushiji_tf.runtime import extra_needed, native_notes_hidden
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def open_file(path: Path, num_threads: int) -> Opened:
     if path.suffix == ".tflite":
         lite = LiteRTModel(path, num_threads)
         return Opened(lite.image_size, lite.classes, lite.predict)
-    with extra_needed():
+    with extra_needed(), native_notes_hidden():
         if path.is_dir():
             return _open_saved_model(path)
         if path.suffix == ".npz":

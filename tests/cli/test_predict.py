@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,3 +177,10 @@ def test_a_pretrained_recognizer_is_asked_for_by_its_name(tmp_path, monkeypatch,
     assert main(["predict", "--strokes", str(strokes), "--model", "touch-kana", "--file", "int8", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert "touch-kana" in answer["model"] and len(answer["results"][0]["candidates"]) == 5
+
+
+@pytest.mark.slow
+def test_a_keras_file_is_read_without_a_note_of_tensorflows(exported, pictures):
+    command = [sys.executable, "-m", "kuzushiji_tf", "predict", pictures[0], "--model", str(exported / "model.keras")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""

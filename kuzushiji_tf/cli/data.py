@@ -50,7 +50,7 @@ class _LoadFlags:
 
     name: _Name  # a data set, several joined by +, or a folder or .npz file of your own
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
-    per_class: int = 100  # images drawn for each class, for data sets drawn from strokes; 100 are enough to look at
+    per_class: int = 100  # images drawn for each class, for data sets drawn from strokes; a training draws 450
     skip_damaged: bool = False  # leave unreadable images out instead of stopping at the first
 
 

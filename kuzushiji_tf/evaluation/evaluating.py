@@ -32,6 +32,11 @@ class Origin:
     config: TrainingConfig | None = None
 
     @property
+    def trained_on(self) -> str | None:
+        """The name of the data set that it was trained on; None where nobody says."""
+        return self.config.dataset if self.config else None
+
+    @property
     def history(self) -> Path | None:
         """The run's `history.csv`, if it has one."""
         return self.workdir.history_file if self.workdir and self.workdir.history_file.exists() else None
@@ -63,8 +68,7 @@ def dataset_for(path: Path, dataset: str | None = None) -> str:
     Raises:
         UserError: none is given, and nobody says what it was trained on; as `origin_of`.
     """
-    origin = origin_of(path)
-    name = dataset or (origin.config.dataset if origin.config else None)
+    name = dataset or origin_of(path).trained_on
     if name is None:
         raise UserError(f"{path} does not say what it was trained on; name the data set (--dataset).")
     return name
@@ -103,14 +107,13 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
         predictor = model if isinstance(model, Predictor) else load_predictor(model)
     origin = origin_of(predictor.path)
     if not isinstance(dataset, CharacterDataset):
-        trained_on = origin.config.dataset if origin.config else None
         name = dataset_for(predictor.path, dataset)
         options = LoadOptions(data_dir=Path(data_dir) if data_dir else None)
-        if origin.config and trained_on == name:
+        if origin.config and origin.trained_on == name:
             options = options_of_run(origin.config, options.data_dir)
         # Strokes are drawn at the model's size; other images keep their own until they are resized.
         options = replace(options, image_size=image_size, stroke_size=predictor.image_size[0])
-        dataset = load_dataset(name, split or default_split(name, trained_on), options)
+        dataset = load_dataset(name, split or default_split(name, origin.trained_on), options)
     folder = Path(output) if output else origin.output(dataset.name, dataset.split)
     return score(predictor, dataset, folder, origin.history)
 

@@ -17,6 +17,8 @@ from kuzushiji_tf.ink.strokes import MARGIN, PEN_WIDTH, Strokes, normalize, prep
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 INK_THRESHOLD = 0.3  # of the brightest pixel: what counts as ink when its box is sought
 LEAST_WIDTH = 1 / 20  # thinner ink is widened towards this, fraction of the image's side
+FITTED_BRIGHTNESS = 175  # gray levels: one fit leaves the typical ink at least as bright ...
+FITTED_WIDTH = 0.9  # ... and its strokes at least so wide, as a fraction of `LEAST_WIDTH`
 EDGE = 1.5  # pixels over which resizing by a triangle filter makes ink fade out
 FLATTEST = 16  # gray levels: with less contrast than this, paper is taken to be blank
 
@@ -28,8 +30,9 @@ def fit_image(image: Any, size: int, box: bool, ops: ModuleType = np) -> Any:
         image: `[..., height, width]`, ink 255 on black 0, any size and any numeric type.
         size: height and width of the result in pixels.
         box: True finds the box of the ink, centers it and scales it (aspect kept, up or down) until its longer side
-            leaves `MARGIN` free, then widens thin ink and brings it to full brightness. False keeps the image as it
-            is: the whole of it is resized, aspect kept, the shorter side padded with black on both ends.
+            leaves `MARGIN` free, then widens thin ink and brings it to full brightness; an image that looks as this
+            leaves it stays exactly as it is. False keeps the image as it is: the whole of it is resized, aspect kept,
+            the shorter side padded with black on both ends.
         ops: `numpy` or `keras.ops`.
 
     Returns:
@@ -43,15 +46,18 @@ def fit_image(image: Any, size: int, box: bool, ops: ModuleType = np) -> Any:
         is_ink = (image > threshold) & (image > 0)
         top, bottom = _extent(ops.any(is_ink, axis=-1), rows, ops)
         left, right = _extent(ops.any(is_ink, axis=-2), columns, ops)
-        side = ops.maximum(bottom - top, right - left) / (1 - 2 * MARGIN)
+        is_fitted = _is_fitted(image, (top, bottom, left, right), size, ops)
+        row = ops.where(is_fitted, size / 2, (top + bottom) / 2)
+        column = ops.where(is_fitted, size / 2, (left + right) / 2)
+        side = ops.where(is_fitted, float(size), ops.maximum(bottom - top, right - left) / (1 - 2 * MARGIN))
     else:
         nothing = ops.sum(image, axis=(-2, -1)) * 0
-        bottom, right = nothing + ops.max(rows) + 1, nothing + ops.max(columns) + 1
-        top, left, side = nothing, nothing, ops.maximum(bottom, right)
-    vertical = _interpolation(rows, (top + bottom) / 2, side, size, ops)
-    horizontal = _interpolation(columns, (left + right) / 2, side, size, ops)
+        row, column = nothing + (ops.max(rows) + 1) / 2, nothing + (ops.max(columns) + 1) / 2
+        side = 2 * ops.maximum(row, column)
+    vertical = _interpolation(rows, row, side, size, ops)
+    horizontal = _interpolation(columns, column, side, size, ops)
     fitted = ops.matmul(ops.matmul(vertical, image), ops.swapaxes(horizontal, -1, -2))
-    return finish_ink(fitted, ops) if box else fitted
+    return ops.where(is_fitted[..., None, None], fitted, finish_ink(fitted, ops)) if box else fitted
 
 
 def finish_ink(image: Any, ops: ModuleType = np) -> Any:
@@ -61,17 +67,10 @@ def finish_ink(image: Any, ops: ModuleType = np) -> Any:
     outline; where it is below `LEAST_WIDTH`, the ink is mixed with itself grown by a pixel on all sides.
     """
     size = int(image.shape[-1])
-    axes = {"axis": (-2, -1), "keepdims": True}
-    squares = image * image
-    typical = ops.sum(squares * image, **axes) / ops.maximum(ops.sum(squares, **axes), 1.0)
-    image = ops.minimum(image * (255 / ops.maximum(typical, 1.0)), 255.0)
-    for _ in range(max(1, int(size / 48 + 0.5))):
-        across = ops.abs(image[..., :-1, 1:] - image[..., :-1, :-1])
-        down = ops.abs(image[..., 1:, :-1] - image[..., :-1, :-1])
-        outline = ops.sum(ops.sqrt(across * across + down * down), **axes)
-        width = 2 * ops.sum(image, **axes) / ops.maximum(outline, 1.0)
-        share = ops.clip((LEAST_WIDTH * size - width) / 2, 0.0, 1.0)
-        image = ops.maximum(image, share * _grown(image, ops))
+    image = ops.minimum(image * (255 / ops.maximum(_typical(image, ops), 1.0)[..., None, None]), 255.0)
+    for _ in range(_widenings(size)):
+        share = ops.clip((LEAST_WIDTH * size - _ink_width(image, ops)) / 2, 0.0, 1.0)
+        image = ops.maximum(image, share[..., None, None] * _grown(image, ops))
     return image
 
 
@@ -210,6 +209,46 @@ def _extent(has_ink: Any, positions: Any, ops: ModuleType) -> tuple[Any, Any]:
     first = ops.min(ops.where(has_ink, positions, count), axis=-1)
     last = ops.max(ops.where(has_ink, positions + 1, 0.0), axis=-1)
     return ops.where(last > 0, first, 0.0), ops.where(last > 0, last, count)
+
+
+def _is_fitted(image: Any, box: tuple[Any, Any, Any, Any], size: int, ops: ModuleType) -> Any:
+    """Return whether images, their ink's box at `(top, bottom, left, right)`, look as `fit_image` leaves them.
+
+    What a fit finds to be the box and what is then seen as the box of its result differ by a pixel or two: faint ends
+    fade, and widened ink is larger by a pixel a widening.
+    """
+    top, bottom, left, right = box
+    tolerance = 2 * _widenings(size)
+    height, width = ops.shape(image)[-2], ops.shape(image)[-1]
+    corner = image[..., :size, :size]  # the image itself where it has the size; elsewhere it does not matter
+    return (
+        (height == size)
+        & (width == size)
+        & (ops.abs(ops.maximum(bottom - top, right - left) - size * (1 - 2 * MARGIN)) <= tolerance)
+        & (ops.abs(top + bottom - size) <= tolerance)
+        & (ops.abs(left + right - size) <= tolerance)
+        & (_typical(corner, ops) >= FITTED_BRIGHTNESS)
+        & (_ink_width(corner, ops) >= FITTED_WIDTH * LEAST_WIDTH * size)
+    )
+
+
+def _widenings(size: int) -> int:
+    """Return how often thin ink is widened in an image of so many pixels."""
+    return max(1, int(size / 48 + 0.5))
+
+
+def _typical(image: Any, ops: ModuleType) -> Any:
+    """Return the brightness of the typical ink of `[..., h, w]`: the mean of the pixels, weighted by their squares."""
+    squares = image * image
+    return ops.sum(squares * image, axis=(-2, -1)) / ops.maximum(ops.sum(squares, axis=(-2, -1)), 1.0)
+
+
+def _ink_width(image: Any, ops: ModuleType) -> Any:
+    """Return how wide the strokes of `[..., h, w]` are in pixels: twice the amount of ink over its outline."""
+    across = ops.abs(image[..., :-1, 1:] - image[..., :-1, :-1])
+    down = ops.abs(image[..., 1:, :-1] - image[..., :-1, :-1])
+    outline = ops.sum(ops.sqrt(across * across + down * down), axis=(-2, -1))
+    return 2 * ops.sum(image, axis=(-2, -1)) / ops.maximum(outline, 1.0)
 
 
 def _interpolation(positions: Any, center: Any, side: Any, size: int, ops: ModuleType) -> Any:

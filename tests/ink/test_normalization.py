@@ -93,6 +93,38 @@ def test_dense_and_sparse_input_of_the_same_movement_give_nearly_the_same_image(
         assert character == "ね" or mean_difference(others, pen) > 0.5 * pen.mean()
 
 
+@pytest.mark.parametrize("size", [24, 28, 32, 64, 128])
+@pytest.mark.parametrize("pen", [1, 3, 10, 25])
+def test_what_is_fitted_already_stays_bit_for_bit(strokes, size, pen):
+    fitted = fit_image(np.stack([canvas(strokes[character], pen=pen) for character in CHARACTERS]), size, box=True)
+    for once in (fitted, np.rint(fitted).astype(np.uint8)):
+        np.testing.assert_array_equal(fit_image(once, size, box=True), once)
+        np.testing.assert_array_equal(fit_image(once, size, box=True, ops=keras.ops), once)
+
+
+@pytest.mark.parametrize("size", [24, 28, 32, 64])
+def test_real_characters_that_are_fitted_already_stay_as_they_are(data_dir, size):
+    files = [data_dir / "hands" / f"{name}.npz" for name in ("omniglot", "mediotaku")]
+    kuzushiji = data_dir / "kmnist" / "kmnist-test-imgs.npz"
+    for images in (*(255 - np.load(file)["images"][::40] for file in files), np.load(kuzushiji)["arr_0"][::200]):
+        once = np.rint(fit_image(images, size, box=True))
+        np.testing.assert_array_equal(fit_image(once, size, box=True), once)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda ink: ink // 4, lambda ink: ink[:, :, ::2], lambda ink: np.roll(ink, 4, axis=2)]
+)
+def test_an_image_of_the_wanted_size_that_is_not_fitted_is_fitted(strokes, change):
+    """Dim, squeezed into half the width, off the center."""
+    fitted = draw_strokes(strokes["あ"], 32, 1.5)[np.newaxis]
+    changed = np.zeros_like(fitted)
+    changed[:, :, : change(fitted).shape[2]] = change(fitted)
+    again = fit_image(changed, 32, box=True)
+    rows, columns = (np.flatnonzero((again[0] > 100).any(axis=axis)) for axis in (1, 0))
+    assert again.max() > 250 and max(np.ptp(rows), np.ptp(columns)) + 1 == pytest.approx(28, abs=2)
+    assert columns[0] + columns[-1] == pytest.approx(31, abs=2)
+
+
 @pytest.mark.parametrize("size", [28, 50, 97, 160])
 def test_plain_resizing_is_pillows_antialiased_bilinear(size):
     image = np.random.default_rng(0).integers(0, 256, (97, 97), dtype=np.uint8)

@@ -116,6 +116,8 @@ class TrainingConfig:
     balance: int = 0  # virtual images of each class: its originals first, then augmented copies; 0: originals only
     epoch_images: int = 0  # images in one epoch; 0: all there are
     model: str = "preact_resnet20"  # the name of a registered model
+    # a run's work directory, an exported folder or a .keras file of the same model, whose weights training starts from
+    initial_weights: str | None = None
     seed: int = 0  # seed of everything random: weights, order, augmentation, dropout
     epochs: int = 3  # how many times the training images are gone through
     batch_size: int = 128  # images in one step, on all devices together

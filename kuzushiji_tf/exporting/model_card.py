@@ -26,9 +26,8 @@ def describe_run(workdir: WorkDirectory, which: str) -> dict[str, Any]:
         "recipe": config.to_dict(),
         "recipe_sha256": config.sha256,
     }
-    if "ensemble" in description:
-        about["ensemble"] = description["ensemble"]
-    return about
+    origins = {name: description[name] for name in ("ensemble", "initial_weights") if name in description}
+    return about | origins
 
 
 def make_card(source: Source, image_size: tuple[int, int], files: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -30,9 +30,11 @@ from kuzushiji_tf.training.calibration import calibrate
 from kuzushiji_tf.training.callbacks import Pictures, SaveBest
 from kuzushiji_tf.training.checkpoints import load_checkpoint, save_for_use
 from kuzushiji_tf.training.compiling import compiled_models, unmixed, with_targets
-from kuzushiji_tf.training.distillation import describe_teacher, find_teacher, load_teacher
+from kuzushiji_tf.training.distillation import find_teacher, load_teacher
 from kuzushiji_tf.training.distribution import device_name, make_strategy
 from kuzushiji_tf.training.fitting import Sitting
+from kuzushiji_tf.training.networks import describe_network
+from kuzushiji_tf.training.starting import Start, find_start
 from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, reserved
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg")
@@ -74,8 +76,9 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     options = options_of_run(config, Path(data_dir) if data_dir else None)
     dataset = load_dataset(config.dataset, "train", options)
     teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
+    start = None if resume else find_start(config, dataset)
     with reserved(Path(folder), config, overwrite, resume) as workdir:
-        run = _Run(config, workdir, dataset, teacher)
+        run = _Run(config, workdir, dataset, teacher, start)
         if resume:
             run.require_unchanged()
         else:
@@ -94,12 +97,14 @@ class _Run:
         workdir: its own until it ends.
         dataset: the training split.
         teacher: the file of the recognizer that it learns from too; None: from the labels alone.
+        start: the weights before the first step; None: random ones, or those of the checkpoint of a resumed run.
     """
 
     config: TrainingConfig
     workdir: WorkDirectory
     dataset: CharacterDataset
     teacher: Path | None
+    start: Start | None
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +129,9 @@ class _Run:
         dataset.classes.write(self.workdir.labels_file)
         description = {"config": self.config.to_dict(), "versions": versions_of(_VERSIONED), "data": data}
         if self.teacher:
-            description["teacher"] = describe_teacher(self.teacher)
+            description["teacher"] = describe_network(self.teacher)
+        if self.start:
+            description["initial_weights"] = self.start.description
         write_json(self.workdir.config_file, description)
 
     def require_unchanged(self) -> None:
@@ -135,7 +142,7 @@ class _Run:
                 f"The data set {self.dataset.name!r} has changed since the run in {path} was started: restore it as it "
                 "was, or start a new run."
             )
-        if self.teacher and describe_teacher(self.teacher) != description.get("teacher"):
+        if self.teacher and describe_network(self.teacher) != description.get("teacher"):
             raise UserError(
                 f"The teacher {self.teacher} has changed since the run in {path} was started: restore it as it was, or "
                 "start a new run."
@@ -156,6 +163,8 @@ class _Run:
         with strategy.scope():
             teacher = load_teacher(self.teacher) if self.teacher else None
             recognizer, model = compiled_models(config, dataset.image_size, len(dataset.classes), steps, teacher)
+            if self.start:
+                recognizer.set_weights(self.start.weights)
             finished, restored = load_checkpoint(workdir.checkpoint, model)
         changes = Changes(
             config.augmentation,

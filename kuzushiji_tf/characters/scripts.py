@@ -1,8 +1,9 @@
-"""Hiragana, katakana, kanji: which script a character belongs to, and which characters look like another script's."""
+"""Hiragana, katakana, kanji: which script a character belongs to, and which characters look like other ones."""
 
 from kuzushiji_tf.errors import unknown_name
 
 ALL = "all"
+OTHER = "other"  # digits, letters and marks: whatever is in none of SCRIPTS
 # First and last code points. By Unicode's script property, without circled, squared and half-width compatibility
 # signs: all voiced and small kana, the iteration marks and ligatures, and the historical forms (hentaigana).
 HIRAGANA = ((0x3041, 0x3096), (0x309D, 0x309F), (0x1B001, 0x1B11F), (0x1B132, 0x1B132), (0x1B150, 0x1B152))
@@ -26,15 +27,17 @@ KANJI = (
     (0x20000, 0x3FFFF),
 )
 SCRIPTS = {"hiragana": HIRAGANA, "katakana": KATAKANA, "kanji": KANJI}
+CHOICES = (ALL, *SCRIPTS, OTHER)  # of whoever says which characters to expect
 KINDS = {"kana": ("hiragana", "katakana"), "kanji": ("kanji",)}  # for which scores are given apart
 
-# Groups of characters of different scripts that people write with the same strokes in the same places, so that one
+# Groups of characters, of different scripts, that people write with the same strokes in the same places, so that one
 # alone, without its neighbors in a text, cannot be told from the others. Alike in their large forms only; small kana
 # are folded first. Not here: what differs by a stroke, its direction or its slant (か/カ, や/ヤ, ミ/三, ホ/木, セ/七).
 LOOK_ALIKES = (
     *("へヘ", "べベ", "ぺペ", "りリ"),
     *("カ力", "ロ口囗", "ニ二", "エ工", "タ夕", "ト卜", "ハ八", "チ千", "オ才"),
-    *("ヌ又", "ヒ匕", "ム厶", "メ乂", "ノ丿", "ヨ彐", "ヽ丶", "ー一"),
+    *("ヌ又", "ヒ匕", "ム厶", "メ乂", "ノ丿", "ヨ彐", "ヽ丶、", "ー一"),
+    *("イ亻", "ネ礻", "〇0O。", "1I丨"),
 )
 _FIRST_ALIKE = {character: group[0] for group in LOOK_ALIKES for character in group}
 
@@ -44,25 +47,45 @@ _SMALL_TO_LARGE = str.maketrans(
     "あいうえおつやゆよわかけアイウエオツヤユヨワカケクシストヌハヒフヘホムラリルレロこゐゑをコヰヱヲン",
 )
 
+# Variants: characters that are drawn as others are, and the form that tells them apart. Small kana and marks are small
+# and lie in a corner; a line is ー or 一 by its neighbors alone. What people write today: not ゕ, nor Ainu's kana.
+SMALL, MARK, LINE = "small", "mark", "line"
+VARIANTS = {
+    **dict.fromkeys("ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ", SMALL),
+    **dict.fromkeys("、。", MARK),
+    "ー": LINE,
+}
+
 
 def in_script(character: str, script: str) -> bool:
     """Return whether a character (a combining mark may follow it) belongs to a script: `all` has every character.
+
+    `other` has those of no script.
 
     Raises:
         UserError: there is no such script; the sentence names the nearest.
     """
     check_script(script)
-    return script == ALL or any(first <= ord(character[0]) <= last for first, last in SCRIPTS[script])
+    return script in (ALL, script_of(character))
+
+
+def script_of(character: str) -> str:
+    """Return the script of a character (a combining mark may follow it): a name of `SCRIPTS`, or `other`."""
+    code_point = ord(character[0])
+    for script, blocks in SCRIPTS.items():
+        if any(first <= code_point <= last for first, last in blocks):
+            return script
+    return OTHER
 
 
 def check_script(script: str) -> None:
-    """Refuse what is neither `all` nor the name of a script.
+    """Refuse what is neither `all`, the name of a script nor `other`.
 
     Raises:
         UserError: there is no such script; the sentence names the nearest.
     """
-    if script != ALL and script not in SCRIPTS:
-        raise unknown_name("script", str(script), (ALL, *SCRIPTS))
+    if script not in CHOICES:
+        raise unknown_name("script", str(script), CHOICES)
 
 
 def fold_small(character: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from kuzushiji_tf.characters.scripts import KINDS, SCRIPTS
+from kuzushiji_tf.characters.scripts import ALL, KINDS, SCRIPTS
 from kuzushiji_tf.evaluation.metrics import TOP_K
 from kuzushiji_tf.recognition.predictors import Predictor
 from kuzushiji_tf.recognition.readings import Repertoire
@@ -33,17 +33,17 @@ class ScriptScores:
         """Take probabilities float32 `[n, classes]` and the true classes int32 `[n]` into account."""
         if sum(len(members) > 0 for members in self._scripts.values()) < 2:
             return
-        repertoire = self._repertoire
-        known = np.zeros((len(labels), len(repertoire.characters)), np.float64)
-        np.add.at(known.T, repertoire.target, probabilities.T[~repertoire.unknown])
-        truth = self._character_of[labels]
+        known, truth = self._repertoire.known(probabilities), self._character_of[labels]
         for script, members in self._scripts.items():
             rows = np.flatnonzero(np.isin(truth, members))
             if len(rows):
-                everything = _ranks(known[rows], truth[rows], repertoire.groups)
-                own = np.searchsorted(members, truth[rows])
-                alone, _ = _ranks(known[rows][:, members], own, repertoire.groups[members])
-                self._ranks[script].append(np.stack([*everything, alone], axis=1))
+                rank, group_rank = self._ranks_among(ALL, known[rows], truth[rows])
+                alone, _ = self._ranks_among(script, known[rows], truth[rows])
+                self._ranks[script].append(np.stack([rank, group_rank, alone], axis=1))
+
+    def _ranks_among(self, script: str, known: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        offered, shares = self._repertoire.share_out(known, script)
+        return _ranks(shares, np.searchsorted(offered, truth), self._repertoire.groups[offered])
 
     def result(self) -> dict[str, Any]:
         """Return scores apart for kana and for kanji, if the recognizer has several scripts and such were tested.

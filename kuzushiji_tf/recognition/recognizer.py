@@ -11,6 +11,8 @@ from PIL import Image
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.ink.normalization import draw_ink, fit_image
 from kuzushiji_tf.ink.pictures import read_ink
+from kuzushiji_tf.ink.strokes import as_strokes
+from kuzushiji_tf.recognition.placement import UNPLACED, form_odds
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.recognition.pretrained import pretrained_folder
 from kuzushiji_tf.recognition.readings import Candidate, Reading, Repertoire, Script
@@ -53,11 +55,12 @@ class Recognizer:
         """The characters that it can answer with."""
         return Repertoire(self.predictor)
 
-    def recognize(
+    def recognize(  # noqa: PLR0913 -- the public method: each is a keyword of its own
         self,
         image: Picture | None = None,
         *,
         strokes: Iterable[Any] | None = None,
+        canvas: tuple[float, float] | None = None,
         top_k: int = 5,
         polarity: Polarity = "auto",
         script: Script = "all",
@@ -67,30 +70,43 @@ class Recognizer:
         Raises:
             MissingFileError, UserError: as those.
         """
-        return self.read(image, strokes=strokes, polarity=polarity).candidates(top_k, script)
+        return self.read(image, strokes=strokes, canvas=canvas, polarity=polarity).candidates(top_k, script)
 
     def read(
-        self, image: Picture | None = None, *, strokes: Iterable[Any] | None = None, polarity: Polarity = "auto"
+        self,
+        image: Picture | None = None,
+        *,
+        strokes: Iterable[Any] | None = None,
+        canvas: tuple[float, float] | None = None,
+        polarity: Polarity = "auto",
     ) -> Reading:
         """Return what a picture or strokes show; `recognize` is the shorter way to its candidates.
 
         Args:
             image: a file, a Pillow image, or uint8 `[h, w]`, `[h, w, 3]` or `[h, w, 4]`, of any size.
             strokes: instead of an image: nested lists of points [x, y] or [x, y, t], in any unit, y down.
+            canvas: the width and height of the pad where the strokes were drawn, in their unit, (0, 0) its top left
+                corner: small kana and marks are told from large characters by their size and place (docs/ink.md).
             polarity: of an image: `dark` ink on light paper, `light` ink on dark, or `auto`: found from the picture.
 
         Raises:
             MissingFileError: no such file.
             UserError: not a readable picture, too large, or without any ink; strokes that `strokes.prepare` refuses;
-                both of them, or neither.
+                both of them, or neither; a canvas that is not two positive numbers, or one of an image.
         """
         predictor = self.predictor
         size = predictor.image_size[0]
+        odds = UNPLACED
         if image is None and strokes is not None:
+            if canvas is not None:
+                strokes = as_strokes(strokes)
+                odds = form_odds(strokes, canvas)
             drawn = draw_ink(strokes, size)
+        elif canvas is not None:
+            raise UserError("A canvas belongs to strokes; leave it out with an image.")
         elif image is not None and strokes is None:
             ink = read_ink(image, polarity)
             drawn = np.rint(fit_image(ink, size, box=predictor.normalization == "ink-box")).astype(np.uint8)
         else:
             raise UserError("Give either an image or strokes to be read.")
-        return self.repertoire.reading(predictor.predict(drawn[np.newaxis])[0])
+        return self.repertoire.reading(predictor.predict(drawn[np.newaxis])[0], odds)

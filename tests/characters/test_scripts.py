@@ -2,7 +2,17 @@ import unicodedata
 
 import pytest
 
-from kuzushiji_tf.characters.scripts import LOOK_ALIKES, SCRIPTS, check_script, fold_small, in_script, look_alike
+from kuzushiji_tf.characters.scripts import (
+    CHOICES,
+    LOOK_ALIKES,
+    SCRIPTS,
+    VARIANTS,
+    check_script,
+    fold_small,
+    in_script,
+    look_alike,
+    script_of,
+)
 from kuzushiji_tf.errors import UserError
 
 
@@ -16,9 +26,10 @@ def test_each_script_has_its_own_characters_and_all_has_every_one(script, charac
         assert in_script(character, "all")
 
 
-def test_what_belongs_to_no_script_is_in_none():
+def test_digits_letters_and_marks_belong_to_no_script_and_can_be_asked_for_as_other():
     for character in "A1、。\ufffd 😀":
-        assert in_script(character, "all") and not any(in_script(character, script) for script in SCRIPTS)
+        assert [choice for choice in CHOICES if in_script(character, choice)] == ["all", "other"]
+        assert script_of(character) not in SCRIPTS
 
 
 def test_a_combining_mark_may_follow():
@@ -49,7 +60,7 @@ def test_look_alikes_are_of_different_scripts_and_in_one_group_only():
     everyone = "".join(LOOK_ALIKES)
     assert len(set(everyone)) == len(everyone)
     for group in LOOK_ALIKES:
-        scripts = {script for character in group for script in SCRIPTS if in_script(character, script)}
+        scripts = {script_of(character) for character in group}
         assert len(group) >= 2 and len(scripts) >= 2, group
         assert {look_alike(character) for character in group} == {group[0]}
         assert all(fold_small(character) == character for character in group)
@@ -60,3 +71,12 @@ def test_look_alikes_are_of_different_scripts_and_in_one_group_only():
 def test_what_has_no_look_alike_stands_for_itself():
     for character in "あア亜ミ三":
         assert look_alike(character) == character
+
+
+def test_a_shape_has_at_most_one_variant_which_is_small_or_looks_like_another():
+    shapes = [look_alike(fold_small(variant)) for variant in VARIANTS]
+    assert len(set(shapes)) == len(shapes)
+    for variant, form in VARIANTS.items():
+        others = {fold_small(variant), *next((group for group in LOOK_ALIKES if variant in group), "")} - {variant}
+        assert others and (fold_small(variant) != variant) == (form == "small")
+    assert {VARIANTS[variant] for variant in "っッヶょ"} == {"small"} and VARIANTS["。"] == VARIANTS["、"] == "mark"

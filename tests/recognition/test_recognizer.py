@@ -210,9 +210,15 @@ def test_strokes_are_read_as_the_image_that_the_ink_draws(recognizer):
 
 
 @pytest.mark.parametrize("strokes", [[], [[]], [[[float("nan"), 1]]], [[[1]]], 5, [[[1, 2]]] * 1000])
-def test_strokes_without_ink_are_refused(recognizer, strokes):
+@pytest.mark.parametrize("canvas", [None, (9, 9)])
+def test_strokes_without_ink_are_refused(recognizer, strokes, canvas):
     with pytest.raises(UserError, match=r"^strokes: [^\n]*\.$"):
-        recognizer.recognize(strokes=strokes)
+        recognizer.recognize(strokes=strokes, canvas=canvas)
+
+
+def test_a_canvas_is_one_of_strokes(recognizer, drawing):
+    with pytest.raises(UserError, match="canvas belongs to strokes"):
+        recognizer.recognize(drawing, canvas=(9, 9))
 
 
 def test_one_script_shares_out_the_probability_of_the_others(tmp_path):
@@ -235,6 +241,7 @@ def test_a_script_without_any_probability_is_still_answered(tmp_path):
     [
         ("kanij", "'kanij'.*'kanji'"),
         ("kanji", r"no kanji.* 2 characters"),
+        ("other", r"no digit, .* 2 characters"),
     ],
 )
 def test_unknown_scripts_and_those_without_a_class_are_refused(tmp_path, script, message):
@@ -257,6 +264,72 @@ def test_small_kana_count_for_their_large_forms_where_size_is_normalized_away(tm
     assert ranked(candidates) == "つあよ" and candidates[2].code_point == "U+3088"
     assert candidates[0].probability == pytest.approx(0.55)
     assert ranked(answering(tmp_path, "none", **probabilities).recognize(strokes=STROKES)) == "あつっょ"
+
+
+def at(x: float, y: float, side: float) -> list:
+    """Return strokes whose box has its middle at (x, y) and that side, in a pad of 1 x 1."""
+    return [[[x - side / 2, y - side / 2], [x + side / 2, y + side / 2]]]
+
+
+FULL, LOWER_LEFT, UPPER_RIGHT = at(0.5, 0.5, 0.75), at(0.3, 0.7, 0.4), at(0.7, 0.3, 0.4)
+PAD = (1, 1)
+
+
+def test_a_small_kana_in_a_corner_of_the_pad_comes_first_and_a_large_one_is_offered_too(tmp_path):
+    reader = answering(tmp_path, つ=0.7, ア=0.2, ん=0.1)
+    for corner in (LOWER_LEFT, UPPER_RIGHT):
+        candidates = reader.recognize(strokes=corner, canvas=PAD)
+        assert ranked(candidates) == "っつァアん"
+        assert candidates[0].code_point == "U+3063" and candidates[0].probability > 0.9 * 0.7
+    assert ranked(reader.recognize(strokes=FULL, canvas=PAD)) == "つっアァん"
+    assert ranked(reader.recognize(strokes=LOWER_LEFT)) == "つアん", "without a pad nothing is known of the size"
+
+
+@pytest.mark.parametrize("strokes", [FULL, LOWER_LEFT, at(0.5, 0.5, 0.3)])
+@pytest.mark.parametrize("canvas", [None, PAD])
+def test_all_readings_together_have_what_no_character_was_not_given(tmp_path, strokes, canvas):
+    classes = {"つ": 0.1, "カ": 0.1, "力": 0.2, "〇": 0.1, "0": 0.1, "。": 0.05, "一": 0.1, "unknown": 0.25}
+    reading = answering(tmp_path, **classes).read(strokes=strokes, canvas=canvas)
+    assert reading.probabilities.sum() == pytest.approx(0.75)
+    candidates = reading.candidates(99)
+    offered = {candidate.character: candidate.probability for candidate in candidates}
+    assert sum(offered.values()) == pytest.approx(0.75)
+    assert offered["つ"] + offered.get("っ", 0) == pytest.approx(0.1)
+    assert offered["カ"] + offered["力"] + offered.get("ヵ", 0) == pytest.approx(0.3)
+    assert offered["一"] + offered["ー"] == pytest.approx(0.1)
+
+
+def test_a_mark_is_a_class_of_its_own_or_read_from_the_shapes_that_it_shares(tmp_path):
+    for classes in ({"〇": 0.3, "0": 0.3, "O": 0.4}, {"〇": 0.3, "O": 0.4, "。": 0.3}, {"〇": 0.9, "。": 0.1}):
+        reader = answering(tmp_path, A=0.0, **classes)
+        assert ranked(reader.recognize(strokes=at(0.2, 0.8, 0.2), canvas=PAD, top_k=1)) == "。"
+        assert ranked(reader.recognize(strokes=FULL, canvas=PAD, top_k=1)) == max(classes, key=classes.get)
+        plain = ranked(reader.recognize(strokes=FULL))
+        assert plain[0] != "。" and "。" in plain
+
+
+def test_a_line_is_the_long_vowel_mark_where_katakana_are_asked_for(tmp_path):
+    reader = answering(tmp_path, 一=0.7, ノ=0.2, 十=0.1)
+    assert ranked(reader.recognize(strokes=FULL)) == "一ーノ十"
+    assert [(each.character, each.probability) for each in reader.recognize(strokes=FULL, script="katakana")] == [
+        ("ー", pytest.approx(7 / 9)),
+        ("ノ", pytest.approx(2 / 9)),
+    ]
+    assert ranked(reader.recognize(strokes=FULL, script="kanji")) == "一十"
+    both = answering(tmp_path, 一=0.2, ー=0.8).recognize(strokes=FULL, canvas=PAD)
+    assert [candidate.probability for candidate in both] == pytest.approx([0.8, 0.2]), "size says nothing of a line"
+
+
+def test_a_variant_is_offered_by_recognizers_of_its_script_whose_drawings_have_lost_their_size(tmp_path):
+    assert ranked(answering(tmp_path, 一=0.9, 十=0.1).recognize(strokes=FULL, canvas=PAD)) == "一十"
+    scanned = answering(tmp_path, "none", **{"。": 0.3, "一": 0.4, "〇": 0.2, "ノ": 0.1})
+    assert ranked(scanned.recognize(strokes=LOWER_LEFT, canvas=PAD)) == "。〇一ノ"
+
+
+def test_digits_and_letters_are_among_all_and_can_be_asked_for(tmp_path):
+    reader = answering(tmp_path, **{"1": 0.4, "丨": 0.5, "A": 0.1})
+    assert ranked(reader.recognize(strokes=STROKES)) == "丨1A"
+    assert ranked(reader.recognize(strokes=STROKES, script="other")) == "1A"
 
 
 def test_what_is_no_character_is_told_and_is_no_candidate(tmp_path):

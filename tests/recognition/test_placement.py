@@ -27,7 +27,7 @@ def test_the_smaller_and_the_nearer_to_its_corner_the_likelier_a_small_kana():
     assert odds(0.3, 0.7, 0.4) == pytest.approx(odds(0.7, 0.3, 0.4)), "horizontal and vertical writing"
     for middle in (0.3, 0.7):  # where no small kana stands
         assert odds(middle, middle, 0.4) == pytest.approx(odds(0.5, 0.5, 0.4), rel=1e-4)
-    assert odds(0.25, 0.75, 0.3, MARK) < odds(0.25, 0.75, 0.2, MARK), "marks are smaller than kana"
+    assert odds(0.5, 0.5, 0.3, MARK) < odds(0.5, 0.5, 0.3, SMALL), "marks are smaller than kana"
 
 
 def test_nothing_is_ever_certain():

@@ -26,12 +26,15 @@ class PredictFlags:
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[IMAGE...]")]
     # JSON files of one character each: a list of strokes, each a list of points [x, y] or [x, y, t], y down, any unit
     strokes: tuple[Path, ...] = ()
+    # of --strokes: width and height of the pad, (0, 0) its top left corner; small kana are told by size and place then
+    canvas: tuple[float, float] | None = None
     # an exported folder, a .tflite or .keras file, a work directory, or the name of a pretrained recognizer such as
     # touch-joyo; default: the last run's export, else kana
     model: Path | None = None
     file: str | None = None  # which file of an exported folder: float32 (default), float16, int8, ...
     top_k: int = 5  # characters to print for each picture
-    script: Literal["all", "hiragana", "katakana", "kanji"] = "all"  # read as characters of this script only
+    # read as characters of this script only; other: digits, letters and marks
+    script: Literal["all", "hiragana", "katakana", "kanji", "other"] = "all"
     polarity: Literal["auto", "dark", "light"] = "auto"  # whether the ink is dark or light against the paper
     json: bool = False  # print the readings as one JSON object in the last line
 
@@ -47,6 +50,8 @@ def run(flags: PredictFlags) -> None:
         raise UserError("Name at least one picture: python -m kuzushiji_tf predict IMAGE, or --strokes FILE.json")
     if flags.top_k < 1:
         raise UserError(f"--top-k is {flags.top_k}; it must be at least 1.")
+    if flags.canvas and not flags.strokes:
+        raise UserError("--canvas is the pad of --strokes; leave it out with pictures.")
     from kuzushiji_tf.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(_named(flags.model) if flags.model else _default_model(), file=flags.file)
@@ -85,7 +90,7 @@ def _read(recognizer: "Recognizer", kind: str, path: Path, flags: PredictFlags) 
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not a JSON file; it must hold a list of strokes.") from None
     try:
-        return recognizer.read(strokes=strokes)
+        return recognizer.read(strokes=strokes, canvas=flags.canvas)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -98,6 +99,22 @@ def test_the_script_restricts_the_answers(exported, ink, capsys):
         main([*flags, "--script", "kana"])
 
 
+def test_the_pad_tells_small_kana_from_large_ones(tmp_path, capsys):
+    tsu = np.array([[10, 30], [60, 20], [90, 45], [70, 75], [40, 85]])
+
+    def read(name, points, *more):
+        write_json(tmp_path / name, [points.tolist()])
+        flags = ["predict", "--strokes", str(tmp_path / name), "--model", "kana", "--file", "int8", "--json"]
+        assert main([*flags, *more]) == 0
+        return [each["character"] for each in json.loads(capsys.readouterr().out)["results"][0]["candidates"]]
+
+    pad = ["--canvas", "100", "100"]
+    assert read("large.json", tsu, *pad)[:2] == ["つ", "っ"]
+    assert read("small.json", tsu * 0.4 + [10, 50], *pad)[:2] == ["っ", "つ"]
+    plain = read("small.json", tsu * 0.4 + [10, 50])
+    assert plain[0] == "つ" and "っ" not in plain
+
+
 def test_what_is_no_character_is_said(exported, ink, tmp_path, capsys):
     folder = shutil.copytree(exported, tmp_path / "model")
     card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -140,6 +157,7 @@ def test_a_single_bad_picture_gives_one_sentence(exported, tmp_path, capsys):
         (["--model", "absent"], "absent"),
         (["--top-k", "0"], "--top-k is 0"),
         (["--file", "int7"], "'int8'"),
+        (["--canvas", "9", "9"], "--strokes"),
     ],
 )
 def test_wrong_flags_give_one_sentence(exported, pictures, flags, fact, capsys):

@@ -26,7 +26,7 @@ class PredictFlags:
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[IMAGE...]")]
     # JSON files of one character each: a list of strokes, each a list of points [x, y] or [x, y, t], y down, any unit
     strokes: tuple[Path, ...] = ()
-    # of --strokes: width and height of the pad, (0, 0) its top left corner; small kana are told by size and place then
+    # width and height of the pad where --strokes were drawn, (0, 0) its top left corner: tells small kana from large ones
     canvas: tuple[float, float] | None = None
     # an exported folder, a .tflite or .keras file, a work directory, or the name of a pretrained recognizer such as
     # touch-joyo; default: the last run's export, else kana
@@ -45,13 +45,8 @@ def run(flags: PredictFlags) -> None:
     Raises:
         UserError, MissingFileError: nothing to read, no recognizer, or something could not be read (at the end).
     """
+    _check(flags)
     given = [("image", path) for path in flags.images] + [("strokes", path) for path in flags.strokes]
-    if not given:
-        raise UserError("Name at least one picture: python -m kuzushiji_tf predict IMAGE, or --strokes FILE.json")
-    if flags.top_k < 1:
-        raise UserError(f"--top-k is {flags.top_k}; it must be at least 1.")
-    if flags.canvas and not flags.strokes:
-        raise UserError("--canvas is the pad of --strokes; leave it out with pictures.")
     from kuzushiji_tf.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(_named(flags.model) if flags.model else _default_model(), file=flags.file)
@@ -79,6 +74,15 @@ def run(flags: PredictFlags) -> None:
     if failures:
         what = "files" if flags.strokes else "pictures"
         raise UserError(f"{failures} of the {len(given)} {what} could not be read, as said above.")
+
+
+def _check(flags: PredictFlags) -> None:
+    if not flags.images and not flags.strokes:
+        raise UserError("Name at least one picture: python -m kuzushiji_tf predict IMAGE, or --strokes FILE.json")
+    if flags.top_k < 1:
+        raise UserError(f"--top-k is {flags.top_k}; it must be at least 1.")
+    if flags.canvas and not flags.strokes:
+        raise UserError("--canvas is the pad of --strokes; leave it out with pictures.")
 
 
 def _read(recognizer: "Recognizer", kind: str, path: Path, flags: PredictFlags) -> "Reading":

@@ -18,6 +18,8 @@ def options_of_run(config: TrainingConfig, data_dir: Path | None = None) -> Load
         image_size=config.image_size,
         per_class=config.per_class,
         seed=config.seed,
+        forms=config.forms,
         classes=config.classes,
         random_split=config.random_split,
+        refuse=config.refuse,
     )

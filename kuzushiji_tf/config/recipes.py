@@ -115,11 +115,18 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
             return None
         hint = next(choice for choice in get_args(hint) if choice is not type(None))
     if get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
-            raise UserError(f"{name} must be a list of {len(get_args(hint))} numbers, not {value!r}.")
-        return tuple(_checked(part, item, name) for part, item in zip(get_args(hint), value, strict=True))
+        return _checked_list(get_args(hint), value, name)
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
         raise UserError(f"{name} must be of type {hint.__name__}, not {value!r}.")
     return value
+
+
+def _checked_list(parts: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    """Return a list's values as the types that a tuple has, of any length where an ellipsis stands last."""
+    is_open = parts[-1] is Ellipsis
+    if not isinstance(value, list | tuple) or not (is_open or len(value) == len(parts)):
+        raise UserError(f"{name} must be a list{'' if is_open else f' of {len(parts)} numbers'}, not {value!r}.")
+    parts = parts[:1] * len(value) if is_open else parts
+    return tuple(_checked(part, item, name) for part, item in zip(parts, value, strict=True))

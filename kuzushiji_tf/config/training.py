@@ -108,9 +108,13 @@ class TrainingConfig:
     dataset: str = "kana"  # a registered data set, several joined by +, or a folder or .npz file of your own
     classes: str | None = None  # keep only these: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     per_class: int = 450  # images drawn of each class, for data sets drawn from strokes
+    forms: tuple[str, ...] = ()  # fonts and .npz files with more ways to write what is drawn from strokes
     image_size: int | None = None  # height and width in pixels; default: the data set's own
     random_split: bool = False  # draw the test images from all, by class, instead of by writer as the data set has it
     validation_fraction: float = 0.05  # share of each class of the training split; the test split is never touched
+    # share of the images that are scribbles, other scripts, noise and the like, which the recognizer learns to refuse:
+    # a class of their own; 0: none
+    refuse: float = 0.0
     # how often a class of n images is shown: in proportion to n, to the square root of n, or as often as any other
     sampling: Literal["natural", "square_root", "balanced"] = "natural"
     balance: int = 0  # virtual images of each class: its originals first, then augmented copies; 0: originals only
@@ -154,7 +158,7 @@ class TrainingConfig:
         require(AT_LEAST_ONE, self, ("per_class", "epochs", "batch_size"))
         if self.image_size is not None and self.image_size < SMALLEST_SIZE:
             raise UserError(f"image_size is {self.image_size}; it must be at least {SMALLEST_SIZE}.")
-        require(BELOW_ONE, self, ("validation_fraction", "label_smoothing", "ema_decay"))
+        require(BELOW_ONE, self, ("validation_fraction", "label_smoothing", "ema_decay", "refuse"))
         require(POSITIVE, self, ("learning_rate", "plateau_factor", "mixing_alpha"))
         numbers = ("seed", "balance", "epoch_images", "plain_epochs", "weight_decay", "warmup_epochs")
         require(NOT_NEGATIVE, self, (*numbers, "population_images", "plateau_patience", "early_stopping_patience"))
@@ -183,6 +187,8 @@ class TrainingConfig:
                 "distillation.teacher cannot be combined with loss = margin, architecture.reconstruction or "
                 "mixing = manifold."
             )
+        if self.balance and self.refuse:
+            raise UserError("refuse cannot be combined with balance, which shows every class equally often.")
         if self.balance and self.sampling != "natural":
             raise UserError("balance already shows every class equally often: leave sampling out.")
         needs_validation = self.schedule == "plateau" or self.early_stopping_patience

@@ -91,10 +91,11 @@ ENTRIES = {
     "kana": _drawn("drawn.kana:load_hiragana", "hiragana drawn from KanjiVG strokes", 71),
     "katakana": _drawn("drawn.kana:load_katakana", "katakana drawn from KanjiVG strokes", 71),
     "hiragana+katakana": _drawn("drawn.kana:load_both", "both, drawn from KanjiVG strokes", 142),
-    "touch-kana": _drawn("drawn.touch:load_touch_kana", "both, and scribbles that are not characters", 143),
-    "touch-joyo": _drawn(
-        "drawn.touch:load_touch_joyo", "kana, the joyo kanji, and scribbles that are not characters", 2279
+    "touch-kana": _drawn(
+        "drawn.touch:load_touch_kana", "both, signs, digits, capitals, and scribbles that are not characters", 199
     ),
+    "touch-joyo": _drawn("drawn.touch:load_touch_joyo", "the same and the joyo kanji", 2335),
+    "touch-all": _drawn("drawn.touch:load_touch_all", "the same and every kanji that KanjiVG has", 6620),
     "kmnist": _codh(
         "kmnist:kmnist", "Kuzushiji-MNIST: one cursive hiragana of each of ten rows", 10, 70_000, "28 x 28"
     ),

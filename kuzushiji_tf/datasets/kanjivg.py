@@ -51,6 +51,15 @@ def has_strokes(character: str) -> bool:
     return _file_name(character) in _files()
 
 
+def characters_with_strokes() -> list[str]:
+    """Return the characters that KanjiVG has, in the order of their code points.
+
+    Raises:
+        UserError: the package `kanjivg` is not installed.
+    """
+    return sorted(chr(int(name.removesuffix(".svg"), 16)) for name in _files() if "-" not in name)
+
+
 def file_of(character: str) -> Path:
     """Return the SVG file of a character.
 

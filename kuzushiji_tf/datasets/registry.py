@@ -30,13 +30,16 @@ class LoadOptions:
         stroke_size: the size at which data sets are drawn from strokes where `image_size` leaves it open.
         per_class: images rendered for each class, for data sets drawn from strokes.
         seed: of the drawing, for data sets drawn from strokes.
+        forms: files with more ways to write what is drawn from strokes: fonts, and `.npz` files of images that people
+            wrote (for the `touch` sets).
         classes: the classes to keep, as `subsets.select_classes` takes them; None keeps all.
         skip_damaged: leave unreadable images out when a data set is decoded for the first time.
         random_split: divide all the images anew, by class, and forget the writers: what comparing with others takes
             who split so. The same writers are then on both sides.
+        refuse: share of the images that are to be no character, as `others.with_others` adds them; 0 adds none.
 
     Raises:
-        UserError: a number is not whole, a size is too small, or `per_class` is not above 0.
+        UserError: a number is not whole, a size is too small, `per_class` is not above 0, or `refuse` is no share.
     """
 
     data_dir: Path | None = None
@@ -44,9 +47,11 @@ class LoadOptions:
     stroke_size: int | None = None
     per_class: int = TrainingConfig.per_class  # what a run trains on
     seed: int = 0
+    forms: tuple[str, ...] = ()
     classes: str | None = None
     skip_damaged: bool = False
     random_split: bool = False
+    refuse: float = 0.0
 
     def __post_init__(self) -> None:
         for name, smallest in (("image_size", SMALLEST_SIZE), ("stroke_size", SMALLEST_SIZE), ("per_class", 1)):
@@ -55,6 +60,8 @@ class LoadOptions:
                 raise UserError(f"{name} is {value!r}; it must be a whole number.")
             if value is not None and value < smallest:
                 raise UserError(f"{name} is {value}; it must be at least {smallest}.")
+        if not 0 <= self.refuse < 1:
+            raise UserError(f"refuse is {self.refuse}; it must be in 0 <= value < 1.")
 
 
 Loader = Callable[[str, LoadOptions], CharacterDataset]
@@ -88,6 +95,8 @@ def load_dataset(
         dataset = _load_classes(name, split, options)
     if options.image_size:
         dataset = dataset.resized(options.image_size)
+    if options.refuse:
+        dataset = resolve("drawn.others:with_others")(dataset, options.refuse, options.seed)
     return dataset
 
 

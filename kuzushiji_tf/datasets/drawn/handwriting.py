@@ -1,18 +1,19 @@
 """Many people's handwriting from a few model forms: strokes that vary, drawn as normalized images.
 
-What varies is what varies between people: the whole character's slant and proportions, each stroke's place, size,
-direction, length and bend, hooks left out, corners cut in haste, strokes joined where the pen stays down, the pen's
-width, and ink with soft edges.
+What varies is what varies between people: the whole character's slant and proportions, those of its parts, each
+stroke's place, size, direction, length and bend, a hand or mouse that shakes, hooks left out, serifs copied from print,
+corners cut in haste, strokes joined where the pen stays down; and pen, brush and pencil, see `inks`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from kuzushiji_tf.datasets.core import in_lots
+from kuzushiji_tf.datasets.drawn import inks
+from kuzushiji_tf.datasets.drawn.variation import Form, Variation
 from kuzushiji_tf.ink.normalization import Inking, draw_segments
-from kuzushiji_tf.ink.strokes import Strokes, arc_length, normalize, resample
+from kuzushiji_tf.ink.strokes import arc_length, normalize, resample
 
 SPACING = 0.05  # between points along a stroke, fraction of the character's box
 JOIN_PIECES = 8  # of the line that joins two strokes
@@ -23,54 +24,11 @@ HOOK_COSINE = 0.2  # at most, of the turn with which a hook begins
 HOOK_STEP = 0.02  # between the points looked at in search of a hook, fraction of the box
 DRAWN_AT_ONCE = 128  # images
 
-_CHARACTER_DRAWS, _STROKE_DRAWS = 27, 18  # random numbers that one image takes
+TREMORS = (2.0, 4.5)  # waves along a stroke as long as the box
+MOST_INK = 32.0  # a pen's width in pixels of an image of 64, times the length of all strokes: wider ones leave a blot
+SERIF_LENGTHS = (0.03, 0.1)  # fraction of the box
 
-
-@dataclass(frozen=True)
-class Variation:
-    """How strongly writing varies: the largest change, drawn evenly from -value to +value unless said otherwise.
-
-    Lengths are fractions of the character's box, scales are natural logarithms, angles are radians.
-    """
-
-    rotation: float = 0.17  # of the character
-    shear: float = 0.25
-    aspect: float = 0.2  # the width's scale against the height's
-    warp: float = 0.06  # smooth bending of the whole character, for each of six bending modes
-    stroke_shift: float = 0.05
-    stroke_scale: float = 0.18
-    stroke_rotation: float = 0.16
-    stroke_bend: float = 0.07  # of the stroke's length
-    trim: float = 0.12  # cut off or lengthened at each end of a stroke, fraction of its length
-    no_hook: float = 0.5  # probability that the hook at a stroke's end is left out
-    haste: float = 1.0  # from the model (0) towards its simplest form (1)
-    join: float = 0.5  # probability that the pen stays down where the next stroke begins at once
-    mark_shift: float = 0.06  # of the voicing marks together
-    mark_scale: float = 0.3
-    width: tuple[float, float] = (1.5, 5.0)  # of the pen, pixels of an image of 64
-    softness: float = 3.0  # pixels of an image of 64 over which ink fades at its edge, on top of antialiasing
-    brightness: float = 0.3  # by how much ink may be dimmer than full
-    placement: float = 0.03  # of the finished character in its image, and of its size
-
-    def scaled(self, factor: float) -> "Variation":
-        """Return the variation with every strength but the pen's width multiplied by `factor`."""
-        names = [field.name for field in fields(self) if field.name != "width"]
-        return replace(self, **{name: getattr(self, name) * factor for name in names})
-
-
-@dataclass(frozen=True)
-class Form:
-    """One way to write a character.
-
-    Attributes:
-        strokes: in any unit, y down.
-        weight: how common it is among the character's forms.
-        marks: how many of the last strokes are voicing marks, which move together.
-    """
-
-    strokes: Strokes
-    weight: float = 1.0
-    marks: int = 0
+_CHARACTER_DRAWS, _STROKE_DRAWS = 39, 36  # random numbers that one image takes, besides those of `inks`
 
 
 def draw_handwriting(
@@ -124,41 +82,61 @@ class _Model:
         gaps = np.linalg.norm(self.shapes[0, self.first[1:]] - self.shapes[0, self.last[:-1]], axis=1)
         self.join_chances = np.exp(-gaps / JOIN_REACH)
         self.marks = form.marks
-        self.draws = _CHARACTER_DRAWS + _STROKE_DRAWS * len(strokes)
+        along = np.concatenate([arc_length(stroke) for stroke in _split(self.shapes[0], counts)])
+        self.waves = np.stack([wave(2 * np.pi * count * along) for count in TREMORS for wave in (np.sin, np.cos)])
+        self.draws = _CHARACTER_DRAWS + _STROKE_DRAWS * len(strokes) + inks.DRAWS
 
     def mean_of_strokes(self, points: np.ndarray) -> np.ndarray:
         """Return each stroke's mean point; points `[n, p, 2]` -> `[n, s, 2]`."""
         return np.add.reduceat(points, self.first, axis=1) / (self.last - self.first + 1)[:, np.newaxis]
 
 
+class _Draws:
+    """Uniform random numbers `[n, ..., count]`, handed out from the left."""
+
+    def __init__(self, table: np.ndarray):
+        self._table, self._used = table, 0
+
+    def take(self, count: int) -> np.ndarray:
+        self._used += count
+        return self._table[..., self._used - count : self._used]
+
+    def signed(self, count: int) -> np.ndarray:
+        return 2 * self.take(count) - 1
+
+
 def _draw(model: _Model, table: np.ndarray, image_size: int, variation: Variation) -> np.ndarray:
     """Return one image a row of the table of uniform random numbers `[n, at least model.draws]`."""
-    count = len(table)
-    character = table[:, :_CHARACTER_DRAWS]
-    strokes = table[:, _CHARACTER_DRAWS : model.draws].reshape(count, -1, _STROKE_DRAWS)
-    points = _hasten(model, character, variation)
-    points = _trim(model, points, strokes[:, :, [0, 1, 17]], variation)
-    points = _vary_strokes(model, points, 2 * strokes[:, :, 2:13] - 1, variation)
-    points = _move_marks(model, points, 2 * character[:, 2:6] - 1, variation)
-    points = _vary_character(points, 2 * character[:, 6:21] - 1, variation)
+    character = _Draws(table[:, :_CHARACTER_DRAWS])
+    stroke = _Draws(table[:, _CHARACTER_DRAWS : model.draws - inks.DRAWS].reshape(len(table), -1, _STROKE_DRAWS))
+    neatest, wildest = variation.carelessness
+    careless = (neatest + (wildest - neatest) * character.take(1) ** 2)[:, :, np.newaxis]
+    points = _hasten(model, character.take(2), variation)
+    points = _trim(model, points, stroke.take(3), variation)
+    points = _vary_strokes(model, points, careless * stroke.signed(11), variation)
+    points = _shake(model, points, character.take(1), stroke.signed(8), variation)
+    points = _move_part(model, points, character.take(1), careless[:, 0] * character.signed(4), variation)
+    points = _move_marks(model, points, careless[:, 0] * character.signed(4), variation)
+    points = _vary_character(points, character.signed(15), variation)
 
-    scale = image_size / 64
-    low, high = variation.width
-    half_widths = scale / 2 * (low + (high - low) * character[:, 21:22]) * (0.85 + 0.3 * strokes[:, :, 13])
-    softness = 1 + scale * variation.softness * character[:, 22] ** 2
-    level = 1 - variation.brightness * character[:, 23]
-    placement = variation.placement * (2 * character[:, 24:27] - 1)
-    joins, join_widths = _join(model, points, strokes[:, :, 14:17], half_widths, variation)
+    half_widths = _half_widths(model, character.take(3), stroke.take(4), image_size, variation)
+    joins, join_widths = _join(model, points, stroke.take(3), half_widths[:, model.last], variation)
+    serifs, serif_widths = _serifs(model, points, character.take(1), stroke.take(7), variation)
     inside = model.stroke_of[1:] == model.stroke_of[:-1]
     segments = np.stack([points[:, :-1][:, inside], points[:, 1:][:, inside]], axis=2)
-    segments = np.concatenate([segments, joins], axis=1)
-    widths = np.concatenate([half_widths[:, model.stroke_of[:-1][inside]], join_widths], axis=1)
-    return draw_segments(segments, widths, image_size, Inking(softness, level, placement))
+    segments = np.concatenate([segments, joins, serifs], axis=1)
+    ends = np.concatenate([half_widths[:, model.first], half_widths[:, model.last]], axis=1)
+    widths = np.concatenate([half_widths[:, :-1][:, inside], join_widths, serif_widths * ends], axis=1)
+    softness = 1 + image_size / 64 * variation.softness * character.take(1)[:, 0] ** 2
+    level = 1 - variation.brightness * character.take(1)[:, 0]
+    inking = Inking(softness, level, variation.placement * character.signed(3))
+    images = draw_segments(segments, widths, image_size, inking).astype(np.float32)
+    return np.rint(inks.weather(images, table[:, model.draws - inks.DRAWS : model.draws], variation)).astype(np.uint8)
 
 
 def _hasten(model: _Model, character: np.ndarray, variation: Variation) -> np.ndarray:
     """Return points `[n, p, 2]` between the model and one of its simplifications."""
-    level = np.minimum((character[:, 0] * len(model.shapes)).astype(int), len(model.shapes) - 1)
+    level = (character[:, 0] * len(model.shapes)).astype(int)
     share = (variation.haste * character[:, 1])[:, np.newaxis, np.newaxis]
     return model.shapes[0] + share * (model.shapes[level] - model.shapes[0])
 
@@ -190,6 +168,27 @@ def _vary_strokes(model: _Model, points: np.ndarray, signed: np.ndarray, variati
     return np.einsum("npij,npj->npi", matrix[:, model.stroke_of], points) + offset[:, model.stroke_of]
 
 
+def _shake(
+    model: _Model, points: np.ndarray, character: np.ndarray, signed: np.ndarray, variation: Variation
+) -> np.ndarray:
+    """Let the hand or mouse shake: short waves along each stroke; `signed` `[n, s, 8]`."""
+    waves = signed.reshape(*signed.shape[:2], 4, 2)[:, model.stroke_of]
+    strength = variation.tremor * character[:, :, np.newaxis] ** 2
+    return points + strength * np.einsum("npmx,mp->npx", waves, model.waves)
+
+
+def _move_part(
+    model: _Model, points: np.ndarray, where: np.ndarray, signed: np.ndarray, variation: Variation
+) -> np.ndarray:
+    """Shift and scale the strokes from a random one on, which often are a part; `signed` `[n, 4]`."""
+    first = np.ceil(where * len(model.first)).astype(int)  # the stroke from which on
+    moved = (model.stroke_of >= first)[:, :, np.newaxis]
+    center = (points * moved).sum(axis=1, keepdims=True) / np.maximum(moved.sum(axis=1, keepdims=True), 1)
+    scale = np.exp(variation.part_scale * signed[:, np.newaxis, :2])
+    changed = center + (points - center) * scale + variation.part_shift * signed[:, np.newaxis, 2:]
+    return np.where(moved, changed, points)
+
+
 def _move_marks(model: _Model, points: np.ndarray, signed: np.ndarray, variation: Variation) -> np.ndarray:
     """Shift and scale the voicing marks together; `signed` `[n, 4]`."""
     if not model.marks:
@@ -215,6 +214,22 @@ def _vary_character(points: np.ndarray, signed: np.ndarray, variation: Variation
     return np.einsum("nij,npj->npi", matrix @ slant, warped)
 
 
+def _half_widths(
+    model: _Model, character: np.ndarray, strokes: np.ndarray, image_size: int, variation: Variation
+) -> np.ndarray:
+    """Return the pen's half width at each point, pixels `[n, p]`: pressure changes along a stroke, a brush swells."""
+    is_brush = character[:, 1] < variation.brush
+    low, high = np.where(is_brush, np.vstack(variation.brush_width), np.vstack(variation.width))
+    high = np.minimum(high, MOST_INK / model.lengths.sum())
+    low = np.minimum(low, high)
+    pen = image_size / 128 * (low + (high - low) * character[:, 0])
+    signed = (2 * strokes - 1)[:, model.stroke_of]
+    pressure = 1 + 0.15 * signed[:, :, 0] + 0.2 * character[:, 2:] * signed[:, :, 1] * (2 * model.times - 1)
+    taper = 0.35 + 0.65 * np.sqrt(np.sin(np.pi * (0.15 + 0.8 * model.times)))  # lands broad, lifts thin
+    swelling = np.where(is_brush[:, np.newaxis] & (signed[:, :, 2] > -0.5), taper, 1)
+    return (pen[:, np.newaxis] * pressure * swelling).astype(np.float32)
+
+
 def _join(
     model: _Model, points: np.ndarray, table: np.ndarray, half_widths: np.ndarray, variation: Variation
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -235,6 +250,20 @@ def _rotation(angle: np.ndarray) -> np.ndarray:
     """Return rotation matrices `[..., 2, 2]`."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.stack([np.stack([cosine, -sine], axis=-1), np.stack([sine, cosine], axis=-1)], axis=-2)
+
+
+def _serifs(
+    model: _Model, points: np.ndarray, character: np.ndarray, table: np.ndarray, variation: Variation
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return short ticks `[n, 2 * s, 2, 2]` at the strokes' beginnings and ends, and 1 where they are drawn."""
+    ends = np.stack([points[:, model.first], points[:, model.last]], axis=1)
+    angle = 2 * np.pi * np.stack([table[:, :, 0], table[:, :, 1]], axis=1)
+    shortest, longest = SERIF_LENGTHS
+    length = shortest + (longest - shortest) * np.stack([table[:, :, 2], table[:, :, 3]], axis=1)
+    tips = ends + (length * np.stack([np.cos(angle), np.sin(angle)])).transpose(1, 2, 3, 0)
+    drawn = (np.stack([table[:, :, 4], table[:, :, 5]], axis=1) < 0.5) & (character < variation.serif)[:, :, np.newaxis]
+    segments = np.stack([ends, tips], axis=3).reshape(len(points), -1, 2, 2)
+    return segments.astype(np.float32), drawn.reshape(len(points), -1).astype(np.float32)
 
 
 def _simplify(stroke: np.ndarray, tolerance: float) -> np.ndarray:
@@ -263,3 +292,8 @@ def _hook_time(stroke: np.ndarray) -> float:
     begin = max(int(steps - HOOK_LENGTH / HOOK_STEP), round(0.5 * steps)) - reach
     sharpest = begin + int(cosine[begin:].argmin())
     return (sharpest + reach) / steps if cosine[sharpest] < HOOK_COSINE else 1.0
+
+
+def _split(points: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Return the strokes that points `[p, 2]` consist of."""
+    return np.split(points, np.cumsum(counts)[:-1])

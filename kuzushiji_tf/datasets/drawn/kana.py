@@ -6,22 +6,27 @@ the data set `tomoe` does.
 """
 
 import json
+import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.drawn.handwriting import Form, Variation, draw_handwriting
-from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, load_kaisho, load_strokes, path_to_stroke
+from kuzushiji_tf.datasets.drawn.fonts import Font, draw_glyphs, is_font, open_fonts
+from kuzushiji_tf.datasets.drawn.handwriting import draw_handwriting
+from kuzushiji_tf.datasets.drawn.variation import Form, Variation
+from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, has_strokes, load_kaisho, load_strokes, path_to_stroke
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.ink.strokes import Strokes
 
 IMAGE_SIZE = 32
-ABOUT: dict[str, Any] = {"licence": LICENCE, "credit": CREDIT, "ink": "synthetic", "normalization": "ink-box"}
+FONT_SHARE = 0.3  # of a character's drawings are glyphs of fonts, where there are any
 KAISHO_WEIGHT = 0.5  # of the form that the hand writes, where KanjiVG has it beside the one that is printed
 TEST_PER_CLASS = 50  # synthetic figures deserve no more time than this
 HIRAGANA = (
@@ -63,30 +68,59 @@ def load_both(split: str, options: LoadOptions) -> CharacterDataset:
     return _load("hiragana+katakana", HIRAGANA + KATAKANA, split, options)
 
 
+@dataclass(frozen=True)
+class Hands:
+    """Who draws.
+
+    Attributes:
+        variation: how strongly writing varies.
+        fonts: whose glyphs stand for `FONT_SHARE` of the drawings of the characters that they have.
+    """
+
+    variation: Variation = field(default_factory=Variation)
+    fonts: tuple[Font, ...] = ()
+
+
 def draw_characters(
-    characters: Iterable[str],
-    per_class: int,
-    entropy: tuple[int, int],
-    image_size: int,
-    variation: Variation | None = None,
+    characters: Iterable[str], per_class: int, entropy: tuple[int, int], image_size: int, hands: Hands | None = None
 ) -> np.ndarray:
-    """Draw each character `per_class` times; any character that KanjiVG has.
+    """Draw each character `per_class` times; any character that KanjiVG or `tables/stroke_variants.json` has.
 
     Args:
         entropy: what decides about the drawings: a seed, and 0 for training or 1 for tests.
-        variation: how strongly writing varies; None means `Variation()`.
+        hands: None means `Hands()`.
 
     Returns:
-        uint8 `[characters * per_class, image_size, image_size]`, normalized, in the order of `characters`.
+        uint8 `[characters * per_class, image_size, image_size]`, normalized, in the order of `characters`: the drawings
+        of each from strokes first, then those from fonts.
 
     Raises:
         UserError: KanjiVG has no such character or is not installed.
     """
-    images = [
-        draw_handwriting(forms_of(character), per_class, (*entropy, ord(character)), image_size, variation)
-        for character in characters
-    ]
+    hands, images = hands or Hands(), []
+    for character in characters:
+        own = *entropy, ord(character)
+        glyphs = [glyph for glyph in (font.glyph(character) for font in hands.fonts) if glyph is not None]
+        from_fonts = round(FONT_SHARE * per_class) if glyphs else 0
+        images.append(draw_handwriting(forms_of(character), per_class - from_fonts, own, image_size, hands.variation))
+        if from_fonts:
+            images.append(draw_glyphs(glyphs, from_fonts, own, image_size, hands.variation))
     return np.concatenate(images)
+
+
+def about(options: LoadOptions) -> dict[str, Any]:
+    """Return what a drawn data set says of itself: licence, credit, ink and normalization."""
+    credit = "; ".join([CREDIT, *(f"forms of {Path(form).name}" for form in options.forms)])
+    return {"licence": LICENCE, "credit": credit, "ink": "synthetic", "normalization": "ink-box"}
+
+
+def hands_of(options: LoadOptions, image_size: int) -> Hands:
+    """Return who draws under these options: the fonts among `options.forms` take part.
+
+    Raises:
+        UserError: a font is missing or cannot be read.
+    """
+    return Hands(fonts=open_fonts([form for form in options.forms if is_font(form)], image_size))
 
 
 @cache
@@ -96,6 +130,10 @@ def forms_of(character: str) -> tuple[Form, ...]:
     Raises:
         UserError: KanjiVG has no such character or is not installed.
     """
+    if not has_strokes(character):
+        if character in _variants():
+            return _variants()[character]
+        character = unicodedata.normalize("NFKC", character)  # a full-width sign has the strokes of the plain one
     model = load_strokes([character])[character]
     offset = 0x60 if character in KATAKANA else 0
     hiragana = chr(ord(character) - offset)
@@ -136,6 +174,6 @@ def _moved(strokes: Strokes, source: Strokes, target: Strokes) -> Strokes:
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:
     size = options.image_size or options.stroke_size or IMAGE_SIZE
     per_class = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
-    images = draw_characters(characters, per_class, (options.seed, int(split == "test")), size)
+    images = draw_characters(characters, per_class, (options.seed, int(split == "test")), size, hands_of(options, size))
     labels = np.repeat(np.arange(len(characters), dtype=np.int32), per_class)
-    return CharacterDataset(name, split, images, labels, Labels(tuple(characters)), **ABOUT)
+    return CharacterDataset(name, split, images, labels, Labels(tuple(characters)), **about(options))

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from kuzushiji_tf.datasets.core import in_lots
-from kuzushiji_tf.datasets.drawn.handwriting import DRAWN_AT_ONCE, Variation
+from kuzushiji_tf.datasets.drawn import inks
+from kuzushiji_tf.datasets.drawn.handwriting import DRAWN_AT_ONCE
+from kuzushiji_tf.datasets.drawn.variation import Variation
 from kuzushiji_tf.ink.normalization import Inking, draw_segments
 from kuzushiji_tf.ink.strokes import Strokes, to_segments
 
 POINTS_PER_TURN = 16  # of a loop, and between two knots of a scrawl
-INK = Variation()  # pen, softness and brightness vary as in handwriting, so that they do not give scribbles away
+INK = Variation()  # pens, paper and scanners vary as in handwriting, so that they do not give scribbles away
+_INK_DRAWS = 7 + inks.DRAWS  # random numbers that the ink of one image takes
 
 
 def draw_scribbles(
@@ -41,23 +44,25 @@ def draw_scribbles(
             else:
                 strokes = kinds[random.integers(len(kinds))](random)
             drawings.append(to_segments(strokes, longest=0.1))
-            ink.append(random.random(6))
+            ink.append(random.random(_INK_DRAWS))
         images[part] = _draw(drawings, np.array(ink, np.float32), image_size)
     return images
 
 
 def _draw(drawings: list[np.ndarray], ink: np.ndarray, image_size: int) -> np.ndarray:
-    """Draw segments `[s, 2, 2]` of each image with the ink that six uniform numbers of each `[n, 6]` say."""
+    """Draw segments `[s, 2, 2]` of each image with the ink that uniform numbers `[n, _INK_DRAWS]` say."""
     longest, scale = max(map(len, drawings)), image_size / 64
-    pens = INK.width[0] + (INK.width[1] - INK.width[0]) * ink[:, 0]
+    low, high = np.where(ink[:, 6] < INK.brush, np.vstack(INK.brush_width), np.vstack(INK.width))
+    pens = low + (high - low) * ink[:, 0]
     segments = np.zeros((len(drawings), longest, 2, 2), np.float32)
     half_widths = np.zeros((len(drawings), longest), np.float32)
     for row, drawing in enumerate(drawings):
         segments[row, : len(drawing)] = drawing
         half_widths[row, : len(drawing)] = pens[row] * scale / 2
     softness = 1 + scale * INK.softness * ink[:, 1] ** 2
-    level, placement = 1 - INK.brightness * ink[:, 2], INK.placement * (2 * ink[:, 3:] - 1)
-    return draw_segments(segments, half_widths, image_size, Inking(softness, level, placement))
+    level, placement = 1 - INK.brightness * ink[:, 2], INK.placement * (2 * ink[:, 3:6] - 1)
+    images = draw_segments(segments, half_widths, image_size, Inking(softness, level, placement))
+    return np.rint(inks.weather(images.astype(np.float32), ink[:, 7:], INK)).astype(np.uint8)
 
 
 def _scrawl(random: np.random.Generator) -> Strokes:
@@ -82,7 +87,7 @@ def _smooth(knots: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 def _hatching(random: np.random.Generator) -> Strokes:
     """Return a line that goes back and forth, as one crosses something out."""
-    turns = random.integers(5, 16)
+    turns = random.integers(7, 18)  # with fewer it is a Z or a W
     across = np.arange(turns) % 2 + random.normal(0, 0.08, turns)
     along = np.linspace(0, random.uniform(0.3, 1.5), turns) + random.normal(0, 0.03, turns)
     return [_turned(np.stack([across, along], axis=1), random)]
@@ -93,7 +98,8 @@ def _loops(random: np.random.Generator) -> Strokes:
     turns = random.uniform(1.6, 5)
     angle = np.linspace(0, 2 * np.pi * turns, int(POINTS_PER_TURN * turns))
     share = angle / angle[-1]
-    radius = random.uniform(0.3, 1) + random.uniform(-0.25, 0.6) * share
+    growth = random.choice([-0.25, 1]) * random.uniform(0.5, 1)  # or it would be a round zero
+    radius = random.uniform(0.3, 1) + growth * share
     points = radius[:, np.newaxis] * np.stack([np.cos(angle), random.uniform(0.4, 1) * np.sin(angle)], axis=1)
     points[:, 0] += random.choice([0, 1]) * random.uniform(0.5, 3) * share
     return [_turned(points, random)]

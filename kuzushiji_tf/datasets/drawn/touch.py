@@ -1,51 +1,145 @@
-"""What people write on a touchscreen today: kana, joyo kanji, and things that are no character; drawn from strokes.
+"""What people write on a touchscreen today, drawn from strokes: kana, signs, digits, letters, kanji, and what is none.
 
 The classes end in `UNKNOWN`, what a recognizer answers to a scribble. As with `kana`, both splits are synthetic: the
-figure that counts is the one on `tomoe`.
+figures that count are those of people's hands.
 """
+
+import string
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from kuzushiji_tf.characters.labels import UNKNOWN, Labels
-from kuzushiji_tf.datasets.core import CharacterDataset
-from kuzushiji_tf.datasets.drawn.kana import ABOUT, HIRAGANA, KATAKANA, TEST_PER_CLASS, draw_characters, forms_of
+from kuzushiji_tf.characters.scripts import fold_small, in_script
+from kuzushiji_tf.datasets.core import CharacterDataset, in_lots
+from kuzushiji_tf.datasets.drawn import inks
+from kuzushiji_tf.datasets.drawn.alphabets import draw_letters
+from kuzushiji_tf.datasets.drawn.fonts import is_font
+from kuzushiji_tf.datasets.drawn.handwriting import DRAWN_AT_ONCE
+from kuzushiji_tf.datasets.drawn.kana import (
+    HIRAGANA,
+    KATAKANA,
+    TEST_PER_CLASS,
+    about,
+    draw_characters,
+    forms_of,
+    hands_of,
+)
 from kuzushiji_tf.datasets.drawn.scribbles import draw_scribbles
+from kuzushiji_tf.datasets.drawn.surfaces import draw_surface
+from kuzushiji_tf.datasets.drawn.variation import Variation
+from kuzushiji_tf.datasets.kanjivg import characters_with_strokes
+from kuzushiji_tf.datasets.own.npz_files import load_npz
 from kuzushiji_tf.datasets.registry import LoadOptions
-from kuzushiji_tf.datasets.subsets import joyo_kanji
+from kuzushiji_tf.datasets.subsets import joyo_characters, joyo_kanji
+from kuzushiji_tf.ink.normalization import fit_image
+from kuzushiji_tf.ink.strokes import Strokes
 
 IMAGE_SIZE = 64
 UNKNOWN_SHARE = 1 / 20  # of the images are no characters (at least as many as a class has)
+# Of these: letters of scripts that Japanese is not written with, and what a camera sees; the rest are scribbles.
+LETTER_SHARE, SURFACE_SHARE = 0.25, 0.1
+WRITTEN = ("LATIN", "GREEK", "CYRILLIC")  # the scripts of capitals that are classes, or look like them
+KANA = HIRAGANA + KATAKANA + "ヴゐゑヰヱ"
+# What Japanese is written with besides: iteration marks, the long vowel, a round zero, punctuation, digits, capitals.
+SIGNS = "々ゝゞヽヾ〆〇ー、。「」・？！" + string.digits + string.ascii_uppercase
+# Of the drawings of another class: what may be either is a kana or a kanji in common use sooner.
+SIGN_SHARE = RARE_SHARE = 1 / 3
 
 
 def load_touch_kana(split: str, options: LoadOptions) -> CharacterDataset:
-    """Draw the 142 hiragana and katakana, and things that are no character.
+    """Draw the 147 hiragana and katakana, 51 signs, digits and letters, and things that are no character.
 
-    Images are uint8 `[142 * per_class + others, size, size]` with size `options.image_size` or 64, in class order. A
-    twentieth of them, and at least `per_class`, are no characters; see `scribbles.draw_scribbles`.
+    Images are uint8 `[n, size, size]` with size `options.image_size` or 64, in class order, `options.per_class` of each
+    kana and common kanji, a third as many of each sign and rare kanji. A twentieth of the images, and at least
+    `per_class`, are no characters. The training split has the images of the `.npz` files of `options.forms` behind
+    these.
 
     Raises:
-        UserError: the package `kanjivg` is not installed.
+        UserError: the package `kanjivg` is not installed, or a file of `options.forms` is missing or damaged.
     """
-    return _load("touch-kana", HIRAGANA + KATAKANA, split, options)
+    return _load("touch-kana", KANA + SIGNS, split, options)
 
 
 def load_touch_joyo(split: str, options: LoadOptions) -> CharacterDataset:
-    """Draw the 142 kana, the 2,136 joyo kanji, and things that are no character; as `load_touch_kana`."""
-    return _load("touch-joyo", HIRAGANA + KATAKANA + "".join(joyo_kanji()), split, options)
+    """Draw the classes of `touch-kana` and the 2,136 joyo kanji; as `load_touch_kana`."""
+    return _load("touch-joyo", KANA + SIGNS + "".join(joyo_kanji()), split, options)
+
+
+def load_touch_all(split: str, options: LoadOptions) -> CharacterDataset:
+    """Draw the classes of `touch-joyo` and every other kanji that KanjiVG has, 6,431 in all; as `load_touch_kana`."""
+    joyo = "".join(joyo_kanji())
+    others = [kanji for kanji in characters_with_strokes() if _is_kanji(kanji) and kanji not in SIGNS + joyo]
+    return _load("touch-all", KANA + SIGNS + joyo + "".join(others), split, options)
+
+
+def _is_kanji(character: str) -> bool:
+    """Return whether it is a kanji that is not a compatibility ideograph, which is another's twin."""
+    return in_script(character, "kanji") and not "\uf900" <= character <= "\ufaff"
+
+
+def _is_rare(kanji: str) -> bool:
+    """Return whether a kanji is neither joyo nor of the first level of JIS X 0208, the 2,965 most used."""
+    if kanji in joyo_characters():
+        return False
+    try:
+        code = kanji.encode("euc_jp")
+    except UnicodeEncodeError:
+        return True
+    return len(code) != 2 or not 0xB0 <= code[0] <= 0xCF
+
+
+def _count(character: str, most: int) -> int:
+    """Return how often a character is drawn where a common one is drawn `most` times."""
+    if character in SIGNS:
+        return max(round(SIGN_SHARE * most), 1)
+    return max(round(RARE_SHARE * most), 1) if in_script(character, "kanji") and _is_rare(character) else most
 
 
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:
     size = options.image_size or options.stroke_size or IMAGE_SIZE
-    per_class = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
-    others = max(per_class, round(UNKNOWN_SHARE * per_class * len(characters)))
-    count = per_class * len(characters)
-    images = np.empty((count + others, size, size), np.uint8)
-    entropy = options.seed, int(split == "test")
-    for index, character in enumerate(characters):
-        rows = slice(index * per_class, (index + 1) * per_class)
-        images[rows] = draw_characters(character, per_class, entropy, size)
+    most = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
+    counts = [_count(character, most) for character in characters]
+    ends = np.cumsum([*counts, max(most, round(UNKNOWN_SHARE * sum(counts)))])
+    # Images that people wrote are trained on only: the test split stays what the program draws.
+    written, written_labels = _written(characters, size, options if split == "train" else replace(options, forms=()))
+    images = np.empty((ends[-1] + len(written), size, size), np.uint8)
+    entropy, hands = (options.seed, int(split == "test")), hands_of(options, size)
+    for character, count, end in zip(characters, counts, ends[:-1], strict=True):
+        images[end - count : end] = draw_characters(character, count, entropy, size, hands)
     models = [form.strokes for character in characters for form in forms_of(character)]
-    images[count:] = draw_scribbles(others, (*entropy, ord(UNKNOWN)), size, models)
-    labels = np.full(count + others, len(characters), np.int32)
-    labels[:count] = np.repeat(np.arange(len(characters)), per_class)
-    return CharacterDataset(name, split, images, labels, Labels((*characters, UNKNOWN)), **ABOUT)
+    images[ends[-2] : ends[-1]] = _draw_others(ends[-1] - ends[-2], (*entropy, ord(UNKNOWN)), size, models)
+    images[ends[-1] :] = written
+    labels = np.repeat(np.arange(len(characters) + 1), np.diff(ends, prepend=0))
+    labels = np.concatenate([labels, written_labels]).astype(np.int32)
+    return CharacterDataset(name, split, images, labels, Labels((*characters, UNKNOWN)), **about(options))
+
+
+def _draw_others(count: int, entropy: tuple[int, ...], size: int, models: list[Strokes]) -> np.ndarray:
+    """Draw what is no character, in the ink that characters have; uint8 `[count, size, size]`."""
+    letters, surfaces = round(LETTER_SHARE * count), round(SURFACE_SHARE * count)
+    scribbles = draw_scribbles(count - letters - surfaces, entropy, size, models)
+    pictures = np.empty((letters + surfaces, size, size), np.float32)
+    ink = np.empty((letters + surfaces, inks.DRAWS), np.float32)
+    for number in range(len(pictures)):
+        random = np.random.default_rng([*entropy, count, number])
+        drawn = draw_letters(random, size, WRITTEN) if number < letters else draw_surface(random, size)
+        pictures[number], ink[number] = fit_image(255 * drawn, size, box=True), random.random(inks.DRAWS)
+    return np.concatenate([scribbles, np.rint(inks.weather(pictures, ink, Variation())).astype(np.uint8)])
+
+
+def _written(characters: str, size: int, options: LoadOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Return what people wrote, from the training splits of `.npz` files: uint8 `[n, size, size]` and labels `[n]`.
+
+    Small kana stand for large ones, since a drawing scaled to its own box has lost its size.
+    """
+    images, labels = [np.zeros((0, size, size), np.uint8)], [np.zeros(0, np.int64)]
+    for path in (Path(form) for form in options.forms if not is_font(form)):
+        own = load_npz(path, "train", replace(options, image_size=None))
+        numbers = np.array([characters.find(fold_small(character)) for character in own.classes])[own.labels]
+        rows = np.flatnonzero(numbers >= 0)
+        labels.append(numbers[rows])
+        for part in in_lots(len(rows), DRAWN_AT_ONCE):
+            images.append(np.rint(fit_image(own.images[rows[part]], size, box=True)).astype(np.uint8))
+    return np.concatenate(images), np.concatenate(labels)

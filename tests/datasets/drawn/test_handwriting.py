@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kuzushiji_tf.datasets.drawn.handwriting import Form, Variation, draw_handwriting
+from kuzushiji_tf.datasets.drawn.handwriting import draw_handwriting
+from kuzushiji_tf.datasets.drawn.variation import Form, Variation
 from kuzushiji_tf.datasets.kanjivg import load_strokes
 from kuzushiji_tf.ink.normalization import draw_strokes
 

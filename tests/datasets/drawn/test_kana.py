@@ -25,7 +25,7 @@ def test_all_hiragana_and_katakana_are_drawn():
     assert both.licence == "CC BY-SA 3.0" and both.credit == "KanjiVG, copyright Ulrich Apel"
     amount = both.images.mean(axis=(1, 2))
     assert amount.min() > 5 and amount.max() < 130, "ink, but not too much of it"
-    assert both.images[:, 0].max() < 200, "a margin is left free"
+    assert (both.images[:, 0].max(axis=1) > 200).mean() < 0.01, "a margin is left free, but for a blot"
 
 
 @pytest.mark.parametrize("name", ["kana", "touch-kana"])
@@ -68,16 +68,16 @@ def test_the_mean_drawing_is_the_character():
     """Averaged over many drawings, each character resembles its own model more than any other's."""
     characters = kana.HIRAGANA[:46]
     means = kana.draw_characters(characters, 60, (0, 0), 32).reshape(46, 60, -1).mean(axis=1)
-    plain = kana.draw_characters(characters, 1, (0, 0), 32, kana.Variation().scaled(0.0)).reshape(46, -1)
+    plain = kana.draw_characters(characters, 1, (0, 0), 32, kana.Hands(kana.Variation().scaled(0.0))).reshape(46, -1)
     similarity = np.corrcoef(means, plain)[:46, 46:]
     assert (similarity.argmax(axis=1) == np.arange(46)).mean() > 0.8
 
 
 def test_variants_are_valid_and_leave_room_for_the_model():
     table = json.loads(kana.VARIANTS_FILE.read_text(encoding="utf-8"))["variants"]
-    assert {"そ", "き", "さ", "ふ", "り"} <= table.keys() <= set(kana.HIRAGANA[:46])
-    for character, entries in table.items():
-        forms = kana.forms_of(character)
+    assert {"そ", "き", "さ", "ふ", "り"} <= table.keys() <= {*kana.HIRAGANA[:46], *"〇・「」"}
+    for character in table.keys() & set(kana.HIRAGANA):
+        entries, forms = table[character], kana.forms_of(character)
         assert len(forms) == len(entries) + 1 and all(entry["form"] for entry in entries)
         assert 0.2 <= forms[0].weight < 1 and sum(form.weight for form in forms) == pytest.approx(1)
         for form in forms[1:]:

@@ -45,7 +45,7 @@ def test_every_default_has_the_type_that_its_setting_asks_for(cls):
         if get_origin(hint) is Literal:
             assert value in get_args(hint), setting.name
         elif type(None) not in get_args(hint) or value is not None:
-            assert type(value) is hint, setting.name
+            assert type(value) is (get_origin(hint) or hint), setting.name
 
 
 @pytest.mark.parametrize("config", [TrainingConfig(), CHANGED], ids=["defaults", "changed"])
@@ -55,10 +55,13 @@ def test_config_comes_back_from_json_as_it_was(config):
 
 def test_recipe_is_read_and_absent_settings_keep_their_defaults(tmp_path):
     (tmp_path / "recipe.toml").write_text(
-        'dataset = "kmnist"\nlearning_rate = 1\n[augmentation]\nbrightness_range = [1, 1.5]\n', encoding="utf-8"
+        'dataset = "kmnist"\nforms = ["a.ttf", "b.npz", "c"]\nlearning_rate = 1\n[augmentation]\nbrightness_range = [1, 1.5]\n', encoding="utf-8"
     )
     expected = TrainingConfig(
-        dataset="kmnist", learning_rate=1.0, augmentation=ImageAugmentation(brightness_range=(1.0, 1.5))
+        dataset="kmnist",
+        forms=("a.ttf", "b.npz", "c"),
+        learning_rate=1.0,
+        augmentation=ImageAugmentation(brightness_range=(1.0, 1.5)),
     )
     config = load_recipe(tmp_path / "recipe.toml")
     assert config == expected
@@ -135,6 +138,8 @@ def test_value_of_a_wrong_type_is_named(tmp_path, text, problem):
         ("[distillation]\ntemperature = 0.0", "distillation.temperature is 0.0"),
         ('mixing = "manifold"\n[distillation]\nteacher = "runs/a"', "distillation.teacher"),
         ('balance = 9\nsampling = "square_root"', "sampling"),
+        ("balance = 9\nrefuse = 0.1", "refuse"),
+        ("refuse = 1", "refuse is 1.0"),
         ("[augmentation]\nelastic_sigma = 0", "augmentation.elastic_sigma is 0.0"),
         ('schedule = "plateau"\nvalidation_fraction = 0', "validation_fraction"),
         ("early_stopping_patience = 2\nvalidation_fraction = 0", "validation_fraction"),

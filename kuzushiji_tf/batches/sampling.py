@@ -76,11 +76,13 @@ class ClassSampling:
         rows: the rows to take, int `[m]`.
         power: a class of k rows gets a share proportional to k to this power: 1 natural, 0 the same for all.
         seed: of the order within the classes.
+        last_as_it_is: whether the last class, that of what is no character, keeps the share that its rows have.
     """
 
-    def __init__(self, labels: np.ndarray, rows: np.ndarray, power: float, seed: int):
+    def __init__(self, labels: np.ndarray, rows: np.ndarray, power: float, seed: int, last_as_it_is: bool = False):
         order, numbers = _by_class(labels, rows, seed)
-        self.shares = shares(numbers, power)
+        whole = numbers[-1:] if last_as_it_is else numbers[:0]
+        self.shares = np.append(shares(numbers[: len(numbers) - len(whole)], power), whole)
         self._order, self._numbers = tf.constant(order), tf.constant(numbers)
         self._first_rows, self._shares = tf.constant(_starts(numbers)), tf.constant(self.shares)
         self._first_positions = tf.constant(_starts(self.shares))
@@ -191,7 +193,7 @@ def make_sampling(
         return BalancedPlan(labels, rows, config.balance, config.seed)
     if config.sampling == "natural":
         return rows
-    return ClassSampling(labels, rows, _POWERS[config.sampling], config.seed)
+    return ClassSampling(labels, rows, _POWERS[config.sampling], config.seed, last_as_it_is=config.refuse > 0)
 
 
 def _by_class(labels: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

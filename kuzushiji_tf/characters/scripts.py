@@ -28,7 +28,8 @@ KANJI = (
 )
 SCRIPTS = {"hiragana": HIRAGANA, "katakana": KATAKANA, "kanji": KANJI}
 CHOICES = (ALL, *SCRIPTS, OTHER)  # of whoever says which characters to expect
-KINDS = {"kana": ("hiragana", "katakana"), "kanji": ("kanji",)}  # for which scores are given apart
+# For which scores are given apart.
+KINDS = {"kana": ("hiragana", "katakana"), **{script: (script,) for script in SCRIPTS}}
 
 # Groups of characters, of different scripts, that people write with the same strokes in the same places, so that one
 # alone, without its neighbors in a text, cannot be told from the others. Alike in their large forms only; small kana

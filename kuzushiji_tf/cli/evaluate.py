@@ -106,15 +106,19 @@ def _print_scores(result: dict[str, Any], output: Path | None) -> None:
         "balanced_accuracy": ("balanced accuracy", ""),
         "macro_f1": ("macro F1", ""),
         "expected_calibration_error": ("expected calibration error", ""),
+        "refused": ("refused as no character", ""),
+        "rejected": ("others refused", "   (images that show no character)"),
     }
     for key, (title, remark) in shares.items():
-        print(f"  {title:28}{result[key]:8.2%}{remark}")
+        if key in result:
+            print(f"  {title:28}{result[key]:8.2%}{remark}")
     print(f"  {'negative log-likelihood':28}{result['negative_log_likelihood']:8.4f}")
     for kind in KINDS:
         if f"{kind}_count" in result:
             own = f"{kind}_"
             figures = {key.removeprefix(own): value for key, value in result.items() if key.startswith(own)}
-            print(f"  {kind + ' (' + format(figures['count'], ',') + ')':28}" + _OF_A_KIND.format(**figures))
+            print(f"  {kind + ' (' + format(figures['count'], ',') + ')':28}" + _OF_A_KIND.format(**figures), end="")
+            print(f"; refused {figures['refused']:.2%}" if "refused" in figures else "")
     if result["left_out"]:
         characters = result["left_out_characters"]
         some = "".join(characters[:CHARACTERS_PRINTED]) + ("…" if len(characters) > CHARACTERS_PRINTED else "")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import tyro
 
 from kuzushiji_tf.batches.startup import start_tensorflow
+from kuzushiji_tf.recognition.readings import THRESHOLD
 from kuzushiji_tf.workdirs import WorkDirectory, find_last
 
 
@@ -19,6 +20,7 @@ class ExportFlags:
     output: Path | None = None  # folder of the export; default: export/ in the work directory
     which: Literal["final", "best"] = "final"  # the weights at the end of the run, or of its best validation epoch
     dynamic_size: bool = False  # also write model-dynamic.tflite, which takes images of any size
+    refusal_threshold: float = THRESHOLD  # the probability of being no character from which on an image is refused
     overwrite: bool = False  # replace the export that --output holds
     test_limit: int | None = None  # measure on this many test images only, as model.json then says; default: on all
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
@@ -43,6 +45,7 @@ def run(flags: ExportFlags) -> None:
         output,
         which=flags.which,
         dynamic_size=flags.dynamic_size,
+        refusal_threshold=flags.refusal_threshold,
         overwrite=flags.overwrite,
         test_limit=flags.test_limit,
         data_dir=flags.data_dir,
@@ -60,6 +63,7 @@ def _print_table(card: dict[str, Any]) -> None:
         "synthetic_accuracy": ("synthetic", "8.2%"),
         "accuracy": ("accuracy", "8.2%"),
         "real_pen_accuracy": ("real pen", "8.2%"),
+        "refused": ("refused", "8.2%"),
         "agreement": ("as Keras", "8.2%"),
         "latency_ms": ("ms", "8.2f"),
     }

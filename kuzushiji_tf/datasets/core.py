@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.errors import UserError
 
 Ink = Literal["scanned", "pen", "synthetic"]
@@ -87,6 +87,13 @@ class CharacterDataset:
     def image_size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.images.shape[1], self.images.shape[2]
+
+    @property
+    def is_character(self) -> np.ndarray:
+        """Whether each image shows a character, bool `[n]`: all but those of the class `UNKNOWN`."""
+        if UNKNOWN not in self.classes:
+            return np.ones(len(self), bool)
+        return self.labels != self.classes.index_of(UNKNOWN)
 
     @cached_property
     def content_hash(self) -> str:

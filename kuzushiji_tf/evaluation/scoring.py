@@ -48,7 +48,8 @@ def score(
         history: the run's `history.csv`, for the learning curves; None draws none.
 
     Returns:
-        What `metrics.json` holds: the keys of `metrics.overall_scores` and of `ScriptScores.result`; `model`,
+        What `metrics.json` holds: the keys of `metrics.overall_scores` and of `ScriptScores.result`, over the images of
+        characters; `rejected`, the share of the others, if there are any, that are refused; `model`,
         `dataset`, `split`, `ink`, `dataset_hash`; `classes` (of the model) and `classes_tested`; `left_out` (images)
         and `left_out_characters`; `worst_classes`.
 
@@ -61,8 +62,12 @@ def score(
         output = output.resolve()
         _check_replaceable(output)
     curves = reports.learning_curves(history) if output and history else None
-    tested, rows, left_out = match_classes(dataset, predictor.labels)
-    tested = fit_images(tested, predictor)
+    matched, rows, left_out = match_classes(dataset, predictor.labels)
+    is_character = matched.is_character
+    if not is_character.any():
+        raise UserError(f"The {dataset.split} split of {dataset.name} shows no characters to score; choose another.")
+    tested, rows = fit_images(matched.select(np.flatnonzero(is_character)), predictor), rows[is_character]
+    others = fit_images(matched.select(np.flatnonzero(~is_character)), predictor)
     by_script = ScriptScores(predictor)
     predictions = _predict(predictor, tested, by_script)
     scores = class_scores(predictions)
@@ -74,6 +79,7 @@ def score(
         "dataset_hash": dataset.content_hash,
         **overall_scores(predictions),
         **by_script.result(),
+        **({"rejected": by_script.share_refused(predictor.predict(others.images))} if len(others) else {}),
         "classes": len(predictor.labels),
         "classes_tested": int((scores.support > 0).sum()),
         "left_out": left_out.total(),

@@ -1,4 +1,4 @@
-"""Scores apart for kana and kanji, and for users who say which script they write; NumPy only."""
+"""Scores apart for each script, and for users who say which script they write; NumPy only."""
 
 from typing import Any
 
@@ -27,37 +27,46 @@ class ScriptScores:
         self._character_of = np.full(len(predictor.labels), -1)
         self._character_of[~repertoire.unknown] = repertoire.target
         self._scripts = {script: repertoire.members(script) for script in SCRIPTS}
-        self._ranks: dict[str, list[np.ndarray]] = {script: [] for script in SCRIPTS}
+        self._lots: dict[str, list[np.ndarray]] = {script: [] for script in SCRIPTS}
+        self._refused: list[np.ndarray] = []
 
     def add(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
-        """Take probabilities float32 `[n, classes]` and the true classes int32 `[n]` into account."""
+        """Take probabilities float32 `[n, classes]` and the true classes int32 `[n]`, of characters, into account."""
+        repertoire, truth = self._repertoire, self._character_of[labels]
+        known, refused = repertoire.known(probabilities), repertoire.refuses(probabilities)
+        self._refused.append(refused)
         if sum(len(members) > 0 for members in self._scripts.values()) < 2:
             return
-        known, truth = self._repertoire.known(probabilities), self._character_of[labels]
         for script, members in self._scripts.items():
             rows = np.flatnonzero(np.isin(truth, members))
             if len(rows):
                 rank, group_rank = self._ranks_among(ALL, known[rows], truth[rows])
                 alone, _ = self._ranks_among(script, known[rows], truth[rows])
-                self._ranks[script].append(np.stack([rank, group_rank, alone], axis=1))
+                self._lots[script].append(np.stack([rank, group_rank, alone, refused[rows]], axis=1))
+
+    def share_refused(self, probabilities: np.ndarray) -> float:
+        """Return the share of the rows of probabilities `[n, classes]` that say that there is no character."""
+        return float(self._repertoire.refuses(probabilities).mean())
 
     def _ranks_among(self, script: str, known: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         offered, shares = self._repertoire.share_out(known, script)
         return _ranks(shares, np.searchsorted(offered, truth), self._repertoire.groups[offered])
 
     def result(self) -> dict[str, Any]:
-        """Return scores apart for kana and for kanji, if the recognizer has several scripts and such were tested.
+        """Return scores apart for each script, if the recognizer has several and such characters were tested.
 
-        Keys: `<kind>_count`; `_accuracy` and `_top5_accuracy` among all characters; `_alike_accuracy`, which counts a
-        look-alike of another script as right; `_alone_accuracy` and `_alone_top5_accuracy`, among the characters of
-        the script that was written (hiragana, katakana or kanji).
+        Keys, of hiragana, of katakana, of both together as `kana`, and of kanji: `<kind>_count`; `_accuracy` and
+        `_top5_accuracy` among all characters; `_alike_accuracy`, which counts a look-alike of another script as right;
+        `_alone_accuracy` and `_alone_top5_accuracy`, among the characters of the script that was written. Of a
+        recognizer that may refuse also `<kind>_refused` and, of all, `refused`.
         """
-        result: dict[str, Any] = {}
+        may_refuse = bool(self._repertoire.unknown.any())
+        result: dict[str, Any] = {"refused": float(np.concatenate(self._refused).mean())} if may_refuse else {}
         for kind, scripts in KINDS.items():
-            lots = [lot for script in scripts for lot in self._ranks[script]]
+            lots = [lot for script in scripts for lot in self._lots[script]]
             if not lots:
                 continue
-            rank, group_rank, alone = np.concatenate(lots).T
+            rank, group_rank, alone, refused = np.concatenate(lots).T
             result |= {
                 f"{kind}_count": len(rank),
                 f"{kind}_accuracy": float(np.mean(rank == 0)),
@@ -66,6 +75,8 @@ class ScriptScores:
                 f"{kind}_alone_accuracy": float(np.mean(alone == 0)),
                 f"{kind}_alone_top5_accuracy": float(np.mean(alone < TOP_K)),
             }
+            if may_refuse:
+                result[f"{kind}_refused"] = float(np.mean(refused))
         return result
 
 

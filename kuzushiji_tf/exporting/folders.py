@@ -24,6 +24,7 @@ from kuzushiji_tf.models.loading import load_keras, with_probabilities
 from kuzushiji_tf.recognition import cards
 from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, LABELS, read_card
 from kuzushiji_tf.recognition.predictors import load_predictor
+from kuzushiji_tf.recognition.readings import THRESHOLD
 from kuzushiji_tf.workdirs import WorkDirectory
 
 REPRESENTATIVE_IMAGES = 300
@@ -63,6 +64,7 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     *,
     which: Literal["final", "best"] = "final",
     dynamic_size: bool = False,
+    refusal_threshold: float = THRESHOLD,
     overwrite: bool = False,
     test_limit: int | None = None,
     data_dir: str | Path | None = None,
@@ -75,6 +77,8 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
         folder: of the export; None: `export/` in the work directory, where an earlier one is replaced in any case.
         which: `final` (weights of the last epoch) or `best` (of the best validation epoch).
         dynamic_size: also write a `.tflite` file that takes images of any size.
+        refusal_threshold: the least probability of being no character at which the exported recognizer refuses an
+            image, if it has that class; best chosen on real characters that nothing was trained on.
         overwrite: replace an exported folder.
         test_limit: measure on so many test images, evenly spaced; None means all.
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
@@ -82,8 +86,11 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
 
     Raises:
         MissingFileError: the run has no such weights, or its data set's files are not there.
-        UserError: the folder holds something else, or a file differs from the Keras model by more than its bound.
+        UserError: the threshold is no probability, the folder holds something else, or a file differs from the Keras
+            model by more than its bound.
     """
+    if not 0 < refusal_threshold <= 1:
+        raise UserError(f"refusal_threshold is {refusal_threshold}; it must be in 0 < value <= 1.")
     workdir = run if isinstance(run, WorkDirectory) else WorkDirectory(Path(run))
     predictor = load_predictor(workdir.path, which)
     model = load_keras(predictor.path)  # refuses what is not a network before any data is loaded
@@ -105,6 +112,7 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
         predictor.normalization,
         workdir.description.get("result", {}).get("calibration") if which == "final" else None,
         describe_run(workdir, which),
+        refusal_threshold,
     )
     return export_model(model, source, output, ExportOptions(dynamic_size, overwrite, report))
 

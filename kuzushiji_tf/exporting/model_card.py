@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kuzushiji_tf.characters.labels import UNKNOWN
 from kuzushiji_tf.exporting.sources import Source
 from kuzushiji_tf.files import content_sha256
 from kuzushiji_tf.recognition.cards import LABELS
@@ -48,6 +49,8 @@ def make_card(source: Source, image_size: tuple[int, int], files: dict[str, dict
         "output": {"name": "probabilities", "shape": [1, len(source.labels)], "dtype": "float32"},
         "files": files,
     }
+    if UNKNOWN in source.labels:
+        card["unknown"] = {"character": UNKNOWN, "threshold": source.refusal_threshold}
     card |= {name: test_set.describe() for name, test_set in source.test_sets.items()}
     card |= source.about
     if source.calibration:

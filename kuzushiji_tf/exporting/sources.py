@@ -8,6 +8,7 @@ import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets import CharacterDataset
+from kuzushiji_tf.recognition.readings import THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ class EvaluationSet:
         entry = {
             "dataset": self.dataset.name,
             "split": self.dataset.split,
-            "images": len(self.dataset),
+            "images": int(self.dataset.is_character.sum()),
             "content_hash": self.content_hash,
             "synthetic": self.is_synthetic,
             "licence": self.dataset.licence,
             "credit": self.dataset.credit,
         }
+        if not self.dataset.is_character.all():
+            entry["others"] = int((~self.dataset.is_character).sum())
         if self.left_out:
             entry |= {"left_out": self.left_out, "left_out_because": self.reason}
         return entry
@@ -59,6 +62,7 @@ class Source:
         calibration: as `calibration.calibrate` returns it; its temperature goes into the files. None leaves confidence
             as the model has it.
         about: further entries of the card.
+        refusal_threshold: the least probability of the class `UNKNOWN`, if there is one, at which an image is refused.
     """
 
     labels: Labels
@@ -67,6 +71,7 @@ class Source:
     normalization: str = "none"
     calibration: Mapping[str, Any] | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    refusal_threshold: float = THRESHOLD
 
     @property
     def box(self) -> bool:

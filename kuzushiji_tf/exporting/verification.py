@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kuzushiji_tf.characters.labels import UNKNOWN
 from kuzushiji_tf.datasets.core import in_lots
 from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.evaluation.refusals import refusals
 from kuzushiji_tf.exporting.model_card import describe_file
 from kuzushiji_tf.exporting.sources import EvaluationSet, Source
 from kuzushiji_tf.ink.normalization import fit_image
@@ -95,8 +97,7 @@ class _Measuring:
             # What a file does to an image in its graph is done to the Keras model's images beforehand.
             expected = self._reference(name, self.source.box and file in _NORMALIZING)
             found = expected if file == EXPORTED_FILES["keras"] else _run(path, test_set.dataset.images)
-            is_right = found.argmax(axis=1) == test_set.dataset.labels
-            figures[_accuracy_key(name, test_set)] = float(is_right.mean())
+            figures |= _scores(name, test_set, found, self.source)
             if name == "test" and file in BOUNDS:
                 figures |= compare(file, found, expected)
         if path.suffix == ".tflite":
@@ -113,10 +114,11 @@ def measure_files(
 ) -> dict[str, dict[str, Any]]:
     """Run each file of a folder over the test sets and return its figures, by its name.
 
-    Keys: `bytes`, `sha256`; `accuracy` (`synthetic_accuracy` where a program drew the test images) and
-    `<name>_accuracy` for further test sets; against the folder's Keras model on the test set `test`: `agreement` (share
-    of equal first choices), `clear_agreement` (near ties not counted), `max_difference` and the `bound` on the last
-    two; `latency_ms`, the median for one image on one thread.
+    Keys: `bytes`, `sha256`; `accuracy` over the characters (`synthetic_accuracy` where a program drew the test images)
+    and, of a recognizer that may refuse, the shares `refused` of these and `rejected` of the others; the same with
+    `<name>_` before them for further test sets; against the folder's Keras model on the test set `test`: `agreement`
+    (share of equal first choices), `clear_agreement` (near ties not counted), `max_difference` and the `bound` on the
+    last two; `latency_ms`, the median for one image on one thread.
 
     Args:
         folder: of the files.
@@ -173,10 +175,17 @@ def compare(file: str, found: np.ndarray, expected: np.ndarray) -> dict[str, Any
     }
 
 
-def _accuracy_key(name: str, test_set: EvaluationSet) -> str:
-    if name != "test":
-        return f"{name}_accuracy"
-    return "synthetic_accuracy" if test_set.is_synthetic else "accuracy"
+def _scores(name: str, test_set: EvaluationSet, found: np.ndarray, source: Source) -> dict[str, float]:
+    """Return what probabilities `[n, classes]` of a test set are worth."""
+    prefix = "synthetic_" if test_set.is_synthetic else ""
+    prefix = prefix if name == "test" else f"{name}_"
+    is_character = test_set.dataset.is_character
+    is_right = found.argmax(axis=1) == test_set.dataset.labels
+    scores = {"accuracy": float(is_right[is_character].mean())}
+    if UNKNOWN in source.labels:
+        refuses = found[:, source.labels.index_of(UNKNOWN)] >= source.refusal_threshold
+        scores |= refusals(refuses, is_character)
+    return {f"{prefix}{key}": value for key, value in scores.items()}
 
 
 def _run(path: Path, images: np.ndarray) -> np.ndarray:

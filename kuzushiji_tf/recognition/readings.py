@@ -97,6 +97,10 @@ class Repertoire:
             )
         return self._of_script[script]
 
+    def refuses(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return whether each row of probabilities `[n, classes]` says that it is no character, bool `[n]`."""
+        return self.unknown.any() & (probabilities[:, self.unknown].sum(axis=1) >= self.threshold)
+
     def known(self, probabilities: np.ndarray) -> np.ndarray:
         """Return float64 `[n, told_apart]` of the probabilities `[n, classes]`."""
         known = np.zeros((len(probabilities), self.told_apart))
@@ -142,9 +146,8 @@ class Repertoire:
     def reading(self, probabilities: np.ndarray, odds: Odds = UNPLACED) -> "Reading":
         """Return what probabilities `[classes]` say, with the odds of each form."""
         probabilities = np.clip(probabilities.astype(np.float64), 0, 1)  # rounding may leave them a little outside
-        unknown = float(probabilities[self.unknown].sum())
-        is_character = not (self.unknown.any() and unknown >= self.threshold)
-        return Reading(self, self.known(probabilities[np.newaxis])[0], odds, unknown, is_character)
+        unknown, row = float(probabilities[self.unknown].sum()), probabilities[np.newaxis]
+        return Reading(self, self.known(row)[0], odds, unknown, is_character=not self.refuses(row)[0])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

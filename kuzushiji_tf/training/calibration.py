@@ -1,11 +1,35 @@
 """Confidence that means what it says: one temperature for a recognizer's logits, fitted on validation images."""
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from kuzushiji_tf.characters.labels import UNKNOWN
+from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.evaluation.metrics import SMALLEST_PROBABILITY, rank, reliability
+from kuzushiji_tf.evaluation.refusals import refusals
+from kuzushiji_tf.recognition.readings import THRESHOLD
 
 LIMITS = (0.05, 20.0)  # of the temperature; a few validation images without a mistake would drive it to 0
+
+
+def figures_of_confidence(probabilities: np.ndarray, validation: CharacterDataset) -> dict[str, Any]:
+    """Return what a run's result says about confidence.
+
+    Keys: `calibration`, of the characters; where there are others too `refusal`: the shares `refused` and `rejected` of
+    `evaluation.refusals`, at that temperature and the usual `threshold`.
+
+    Args:
+        probabilities: float `[n, classes]`.
+        validation: the images, of the recognizer's classes.
+    """
+    is_character = validation.is_character
+    figures = calibrate(probabilities[is_character], validation.labels[is_character])
+    if UNKNOWN not in validation.classes:
+        return {"calibration": figures}
+    unknown = at_temperature(probabilities, figures["temperature"])[:, validation.classes.index_of(UNKNOWN)]
+    return {"calibration": figures, "refusal": {"threshold": THRESHOLD, **refusals(unknown >= THRESHOLD, is_character)}}
 
 
 def calibrate(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float | int]:

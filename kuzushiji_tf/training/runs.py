@@ -26,7 +26,7 @@ from kuzushiji_tf.models.mixing import count_mixable
 from kuzushiji_tf.models.neighbors import fit_neighbors, is_neighbors
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.runtime import versions_of
-from kuzushiji_tf.training.calibration import calibrate
+from kuzushiji_tf.training.calibration import figures_of_confidence
 from kuzushiji_tf.training.callbacks import Pictures, SaveBest
 from kuzushiji_tf.training.checkpoints import load_checkpoint, save_for_use
 from kuzushiji_tf.training.compiling import compiled_models, unmixed, with_targets
@@ -173,8 +173,9 @@ class _Run:
         )
         batches = training_batches(dataset, sampling, plan, changes, start_step=finished * steps)
         validation = None
-        if len(rows_to_validate):
-            validation = as_tf_dataset(dataset.select(rows_to_validate), config.batch_size, one_hot=True)
+        if len(rows_to_validate):  # on characters alone, as recognizers are compared
+            characters = rows_to_validate[dataset.is_character[rows_to_validate]]
+            validation = as_tf_dataset(dataset.select(characters), config.batch_size, one_hot=True)
         sitting = Sitting(
             workdir,
             plan,
@@ -202,12 +203,12 @@ class _Run:
         save_for_use(recognizer, optimizer, self.workdir.final, population)
 
     def _calibration(self) -> dict[str, Any]:
-        """Return what the validation images say about confidence, if there are any."""
+        """Return what the validation images say about confidence and about what is no character, if there are any."""
         rows = self.rows[1]
         if not len(rows):
             return {}
-        probabilities = load_predictor(self.workdir.path).predict(self.dataset.images[rows])
-        return {"calibration": calibrate(probabilities, self.dataset.labels[rows])}
+        validation = self.dataset.select(rows)
+        return figures_of_confidence(load_predictor(self.workdir.path).predict(validation.images), validation)
 
 
 def _stateful_callbacks(

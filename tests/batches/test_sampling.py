@@ -119,6 +119,14 @@ def test_the_order_within_a_class_comes_from_the_seed():
     assert np.mean(first[:, :33] == other[:, :33]) < 0.2  # of the class of 100; the class of one cannot differ
 
 
+def test_the_class_that_is_refused_keeps_its_share_whatever_the_power():
+    labels = np.repeat([0, 1, 2], [10, 90, 50])
+    sampling = ClassSampling(labels, np.arange(150), 0.0, seed=1, last_as_it_is=True)
+    assert sampling.shares.tolist() == [50, 50, 50]
+    labels = np.repeat([0, 1, 2], [10, 90, 20])
+    assert ClassSampling(labels, np.arange(120), 0.5, seed=1, last_as_it_is=True).shares.tolist() == [25, 75, 20]
+
+
 def test_natural_power_takes_every_row_once_a_pass():
     labels, rows = unbalanced()
     for taken in passes(ClassSampling(labels, rows, 1.0, seed=0), 2):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.evaluation import reports
@@ -74,6 +74,23 @@ def test_matched_rows_say_where_each_image_stood():
     assert tested.labels.dtype == np.int32
     assert tested.classes.characters == ("あ", "う")
     assert dict(left_out) == {"か": 2}
+
+
+def test_scores_are_of_characters_alone_and_what_is_none_is_rejected():
+    def read(images):  # あ, い and what is none: 0, 10 and 20; there are surer and less sure ones of the latter
+        value = images[:, 0, 0]
+        return np.eye(3, dtype=np.float32)[np.minimum(value // 10, 2)] * 0.8 + np.float32(0.2 / 3)
+
+    labels = np.array([0, 1, 0, 2, 2, 2], np.int32)
+    values = np.array([0, 10, 20, 20, 20, 0], np.uint8)  # the third is refused, the last is taken for あ
+    images = np.broadcast_to(values[:, None, None], (6, 12, 12))
+    classes = Labels(("あ", "い", UNKNOWN))
+    dataset = CharacterDataset("toy", "test", images, labels, classes, "CC0", "nobody")
+    result = score(Predictor(Path("model.tflite"), classes, (12, 12), "none", read), dataset)
+    assert result["count"] == 3
+    assert [result[key] for key in ("accuracy", "refused", "rejected")] == pytest.approx([2 / 3, 1 / 3, 2 / 3])
+    with pytest.raises(UserError, match="no characters"):
+        score(Predictor(Path("model.tflite"), classes, (12, 12), "none", read), dataset.select(np.array([3, 4])))
 
 
 def test_a_data_set_without_a_common_character_is_refused():

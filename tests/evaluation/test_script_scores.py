@@ -32,7 +32,8 @@ def test_scores_are_those_of_the_candidates_that_a_recognizer_offers(drawings, t
     scores.add(probabilities[:150], labels[:150])
     scores.add(probabilities[150:], labels[150:])
     result = scores.result()
-    for kind, scripts in {"kana": ("hiragana", "katakana"), "kanji": ("kanji",)}.items():
+    kinds = {"kana": ("hiragana", "katakana")} | {script: (script,) for script in ("hiragana", "katakana", "kanji")}
+    for kind, scripts in kinds.items():
         seen = []
         for row, label in zip(probabilities, labels, strict=True):
             script = next((name for name in scripts if in_script(characters[label], name)), None)
@@ -42,11 +43,10 @@ def test_scores_are_those_of_the_candidates_that_a_recognizer_offers(drawings, t
                 alone = [candidate.character for candidate in reading.candidates(TOP_K, script)]
                 true = characters[label]
                 is_alike = look_alike(offered[0]) == look_alike(true)
-                seen.append((offered[0] == true, true in offered, is_alike, alone[0] == true, true in alone))
-        expected = dict(
-            zip(("accuracy", "top5_accuracy", "alike_accuracy", "alone_accuracy", "alone_top5_accuracy"),
-                np.mean(seen, axis=0), strict=True)
-        )  # fmt: skip
+                hits = offered[0] == true, true in offered, is_alike, alone[0] == true, true in alone
+                seen.append((*hits, not reading.is_character))
+        names = ("accuracy", "top5_accuracy", "alike_accuracy", "alone_accuracy", "alone_top5_accuracy", "refused")
+        expected = dict(zip(names, np.mean(seen, axis=0), strict=True))
         assert result[f"{kind}_count"] == len(seen)
         assert {name: result[f"{kind}_{name}"] for name in expected} == pytest.approx(expected)
 
@@ -71,4 +71,15 @@ def test_a_recognizer_of_one_script_has_no_scores_apart(tmp_path):
 def test_a_kind_without_test_images_has_no_scores(tmp_path):
     scores = ScriptScores(_predictor(tmp_path, "あ日"))
     scores.add(np.eye(2, dtype=np.float32)[:1], np.zeros(1, np.int32))
-    assert {key.split("_")[0] for key in scores.result()} == {"kana"}
+    assert {key.split("_")[0] for key in scores.result()} == {"kana", "hiragana"}
+
+
+def test_what_is_refused_counts_by_script_and_in_all(tmp_path):
+    scores = ScriptScores(_predictor(tmp_path, ["あ", "ア", "日", UNKNOWN]))
+    refused, kept = [0.4, 0, 0, 0.6], [0.3, 0.3, 0.0, 0.4]
+    scores.add(np.array([refused, kept, refused], np.float32), np.array([0, 1, 1], np.int32))
+    result = scores.result()
+    assert [result[f"{kind}refused"] for kind in ("", "hiragana_", "katakana_", "kana_")] == pytest.approx(
+        [2 / 3, 1, 1 / 2, 2 / 3]
+    )
+    assert "kanji_refused" not in result

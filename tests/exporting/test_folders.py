@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
@@ -28,6 +28,7 @@ from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.models.loading import with_probabilities
 from kuzushiji_tf.recognition.litert import LiteRTModel
 from kuzushiji_tf.recognition.predictors import load_predictor
+from kuzushiji_tf.recognition.readings import Repertoire
 from kuzushiji_tf.training.calibration import at_temperature
 from tests.making import random_dataset
 from tests.tiny import SIZE, tiny_model, trained, write_run
@@ -82,6 +83,22 @@ def test_the_files_have_the_confidence_that_was_fitted(learned, tmp_path, only_f
     for name in ("model-float32.tflite", "model.keras"):
         found = load_predictor(tmp_path / "out" / name).predict(dataset.images)
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_what_is_no_character_is_measured_apart_and_refused_from_the_threshold_on(learned, tmp_path, only_float32):
+    dataset, model = learned
+    others = replace(dataset, classes=Labels((*dataset.classes.characters[:-1], UNKNOWN)))
+    card = _export(model, others, tmp_path / "out", refusal_threshold=0.9)
+    assert card["unknown"] == {"character": UNKNOWN, "threshold": 0.9}
+    assert card["test"]["images"] + card["test"]["others"] == len(dataset)
+    predictor = load_predictor(tmp_path / "out")
+    probabilities = predictor.predict(dataset.images)
+    refuses = Repertoire(predictor).refuses(probabilities)
+    assert refuses.tolist() == (probabilities[:, -1] >= 0.9).tolist()
+    is_right, figures = probabilities.argmax(axis=1) == dataset.labels, card["files"]["model-float32.tflite"]
+    assert figures["accuracy"] == pytest.approx(is_right[others.is_character].mean())
+    assert figures["refused"] == pytest.approx(refuses[others.is_character].mean())
+    assert figures["rejected"] == pytest.approx(refuses[~others.is_character].mean()) and figures["rejected"] > 0.5
 
 
 @pytest.mark.parametrize("name", TFLITE)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from kuzushiji_tf.characters.labels import UNKNOWN, Labels
+from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.evaluation.metrics import rank, reliability
-from kuzushiji_tf.training.calibration import LIMITS, at_temperature, fit_temperature
+from kuzushiji_tf.training.calibration import LIMITS, at_temperature, calibrate, figures_of_confidence, fit_temperature
 
 
 def softmax(logits):
@@ -33,6 +35,17 @@ def test_calibrated_confidence_is_the_share_of_right_answers():
         for table in (probabilities, at_temperature(probabilities, fit_temperature(probabilities, labels)))
     ]
     assert errors[0] > 0.1 and errors[1] < 0.02
+
+
+def test_confidence_is_fitted_on_characters_and_says_what_becomes_of_the_others():
+    labels = np.repeat([0, 1, 2], 20).astype(np.int32)
+    said = np.array([2, *labels[1:-4], 0, 0, 0, 0])  # one is refused, four get through
+    probabilities = np.eye(3)[said] * 0.8 + 0.2 / 3
+    images, classes = np.zeros((60, 8, 8), np.uint8), Labels(("あ", "い", UNKNOWN))
+    validation = CharacterDataset("toy", "train", images, labels, classes, "CC0", "nobody")
+    figures = figures_of_confidence(probabilities, validation)
+    assert figures["calibration"] == calibrate(probabilities[:40], labels[:40])
+    assert figures["refusal"] == pytest.approx({"threshold": 0.5, "refused": 1 / 40, "rejected": 16 / 20})
 
 
 def test_no_ranking_changes():

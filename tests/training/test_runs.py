@@ -15,8 +15,9 @@ import keras
 import numpy as np
 import pytest
 
-from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.config import Distillation, ImageAugmentation, TrainingConfig
+from kuzushiji_tf.datasets.drawn.others import with_others
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models.loading import load_keras
@@ -160,6 +161,26 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, settings):
     resumed = training.train(config, workdir.path, resume=True)
     assert history(resumed) == history(whole)
     assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_a_run_learns_to_refuse_and_is_validated_on_characters_alone(tmp_path, monkeypatch):
+    asked = []
+
+    def load(name, split, options):
+        asked.append(options.refuse)
+        return with_others(random_dataset(400, learnable=True), options.refuse, options.seed)
+
+    monkeypatch.setattr(training, "load_dataset", load)
+    shown = []
+    as_batches = training.as_tf_dataset
+    monkeypatch.setattr(
+        training, "as_tf_dataset", lambda data, *rest, **named: shown.append(data) or as_batches(data, *rest, **named)
+    )
+    workdir = training.train(replace(QUICK, refuse=0.2), tmp_path / "run")
+    assert asked == [0.2] and workdir.labels.characters[-1] == UNKNOWN
+    assert len(shown) == 1 and shown[0].is_character.all() and len(shown[0]) == 80
+    refusal = workdir.description["result"]["refusal"]
+    assert refusal["rejected"] > 0.8 and refusal["refused"] < 0.1
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ class LoadOptions:
         per_class: images rendered for each class, for data sets drawn from strokes.
         seed: of the drawing, for data sets drawn from strokes.
         forms: files with more ways to write what is drawn from strokes: fonts, and `.npz` files of images that people
-            wrote (for the `touch` sets).
+            wrote, of which the training splits are taken.
         classes: the classes to keep, as `subsets.select_classes` takes them; None keeps all.
         skip_damaged: leave unreadable images out when a data set is decoded for the first time.
         random_split: divide all the images anew, by class, and forget the writers: what comparing with others takes

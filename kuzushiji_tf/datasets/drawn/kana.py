@@ -8,7 +8,7 @@ the data set `tomoe` does.
 import json
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,12 +17,15 @@ from typing import Any
 import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.datasets.core import CharacterDataset
+from kuzushiji_tf.characters.scripts import fold_small
+from kuzushiji_tf.datasets.core import CharacterDataset, in_lots
 from kuzushiji_tf.datasets.drawn.fonts import Font, draw_glyphs, is_font, open_fonts
-from kuzushiji_tf.datasets.drawn.handwriting import draw_handwriting
+from kuzushiji_tf.datasets.drawn.handwriting import DRAWN_AT_ONCE, draw_handwriting
 from kuzushiji_tf.datasets.drawn.variation import Form, Variation
 from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, has_strokes, load_kaisho, load_strokes, path_to_stroke
+from kuzushiji_tf.datasets.own.npz_files import load_npz
 from kuzushiji_tf.datasets.registry import LoadOptions
+from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.ink.strokes import Strokes
 
 IMAGE_SIZE = 32
@@ -123,6 +126,27 @@ def hands_of(options: LoadOptions, image_size: int) -> Hands:
     return Hands(fonts=open_fonts([form for form in options.forms if is_font(form)], image_size))
 
 
+def written_images(characters: str, split: str, size: int, options: LoadOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Return what people wrote, from the `.npz` files of `options.forms`: uint8 `[n, size, size]` and labels `[n]`.
+
+    These are the images of their training splits, and only trained on: none are in the `test` split. Small kana stand
+    for large ones, since a drawing scaled to its own box has lost its size.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    images, labels = [np.zeros((0, size, size), np.uint8)], [np.zeros(0, np.int64)]
+    paths = [Path(form) for form in options.forms if split == "train" and not is_font(form)]
+    for path in paths:
+        own = load_npz(path, "train", replace(options, image_size=None))
+        numbers = np.array([characters.find(fold_small(character)) for character in own.classes])[own.labels]
+        rows = np.flatnonzero(numbers >= 0)
+        labels.append(numbers[rows])
+        for part in in_lots(len(rows), DRAWN_AT_ONCE):
+            images.append(np.rint(fit_image(own.images[rows[part]], size, box=True)).astype(np.uint8))
+    return np.concatenate(images), np.concatenate(labels)
+
+
 @cache
 def forms_of(character: str) -> tuple[Form, ...]:
     """Return the ways to write a character: KanjiVG's one or two, and the variants of `tables/stroke_variants.json`.
@@ -175,5 +199,7 @@ def _load(name: str, characters: str, split: str, options: LoadOptions) -> Chara
     size = options.image_size or options.stroke_size or IMAGE_SIZE
     per_class = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
     images = draw_characters(characters, per_class, (options.seed, int(split == "test")), size, hands_of(options, size))
-    labels = np.repeat(np.arange(len(characters), dtype=np.int32), per_class)
+    labels = np.repeat(np.arange(len(characters)), per_class)
+    written, written_labels = written_images(characters, split, size, options)
+    images, labels = np.concatenate([images, written]), np.concatenate([labels, written_labels]).astype(np.int32)
     return CharacterDataset(name, split, images, labels, Labels(tuple(characters)), **about(options))

@@ -5,18 +5,14 @@ figures that count are those of people's hands.
 """
 
 import string
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from kuzushiji_tf.characters.labels import UNKNOWN, Labels
-from kuzushiji_tf.characters.scripts import fold_small, in_script
-from kuzushiji_tf.datasets.core import CharacterDataset, in_lots
+from kuzushiji_tf.characters.scripts import in_script
+from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.drawn import inks
 from kuzushiji_tf.datasets.drawn.alphabets import draw_letters
-from kuzushiji_tf.datasets.drawn.fonts import is_font
-from kuzushiji_tf.datasets.drawn.handwriting import DRAWN_AT_ONCE
 from kuzushiji_tf.datasets.drawn.kana import (
     HIRAGANA,
     KATAKANA,
@@ -25,12 +21,12 @@ from kuzushiji_tf.datasets.drawn.kana import (
     draw_characters,
     forms_of,
     hands_of,
+    written_images,
 )
 from kuzushiji_tf.datasets.drawn.scribbles import draw_scribbles
 from kuzushiji_tf.datasets.drawn.surfaces import draw_surface
 from kuzushiji_tf.datasets.drawn.variation import Variation
 from kuzushiji_tf.datasets.kanjivg import characters_with_strokes
-from kuzushiji_tf.datasets.own.npz_files import load_npz
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.subsets import joyo_characters, joyo_kanji
 from kuzushiji_tf.ink.normalization import fit_image
@@ -102,8 +98,7 @@ def _load(name: str, characters: str, split: str, options: LoadOptions) -> Chara
     most = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
     counts = [_count(character, most) for character in characters]
     ends = np.cumsum([*counts, max(most, round(UNKNOWN_SHARE * sum(counts)))])
-    # Images that people wrote are trained on only: the test split stays what the program draws.
-    written, written_labels = _written(characters, size, options if split == "train" else replace(options, forms=()))
+    written, written_labels = written_images(characters, split, size, options)
     images = np.empty((ends[-1] + len(written), size, size), np.uint8)
     entropy, hands = (options.seed, int(split == "test")), hands_of(options, size)
     for character, count, end in zip(characters, counts, ends[:-1], strict=True):
@@ -127,19 +122,3 @@ def _draw_others(count: int, entropy: tuple[int, ...], size: int, models: list[S
         drawn = draw_letters(random, size, WRITTEN) if number < letters else draw_surface(random, size)
         pictures[number], ink[number] = fit_image(255 * drawn, size, box=True), random.random(inks.DRAWS)
     return np.concatenate([scribbles, np.rint(inks.weather(pictures, ink, Variation())).astype(np.uint8)])
-
-
-def _written(characters: str, size: int, options: LoadOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Return what people wrote, from the training splits of `.npz` files: uint8 `[n, size, size]` and labels `[n]`.
-
-    Small kana stand for large ones, since a drawing scaled to its own box has lost its size.
-    """
-    images, labels = [np.zeros((0, size, size), np.uint8)], [np.zeros(0, np.int64)]
-    for path in (Path(form) for form in options.forms if not is_font(form)):
-        own = load_npz(path, "train", replace(options, image_size=None))
-        numbers = np.array([characters.find(fold_small(character)) for character in own.classes])[own.labels]
-        rows = np.flatnonzero(numbers >= 0)
-        labels.append(numbers[rows])
-        for part in in_lots(len(rows), DRAWN_AT_ONCE):
-            images.append(np.rint(fit_image(own.images[rows[part]], size, box=True)).astype(np.uint8))
-    return np.concatenate(images), np.concatenate(labels)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,19 @@ _MISSING = "\U0010ffff"  # no font has it: its glyph is the one that stands for 
 
 @dataclass(frozen=True)
 class Font:
-    """A font file that draws characters; `pixels` is the size of its glyphs."""
+    """A font that draws characters.
 
-    path: Path
+    Attributes:
+        name: of its file: a path, or the bare name of a font that the system has installed.
+        pixels: the size of its glyphs.
+    """
+
+    name: str
     pixels: int
 
     def glyph(self, character: str) -> Image.Image | None:
         """Return the picture of a character, white on black, or None where the font lacks it or leaves it blank."""
-        font = _opened(self.path, self.pixels)
+        font = _opened(self.name, self.pixels)
         mask = _picture(font, character, self.pixels)
         if mask.getbbox() is None or mask.tobytes() == _picture(font, _MISSING, self.pixels).tobytes():
             return None
@@ -38,16 +44,16 @@ def is_font(path: str) -> bool:
     return path.lower().endswith(SUFFIXES)
 
 
-def open_fonts(paths: Sequence[str], image_size: int) -> tuple[Font, ...]:
+def open_fonts(names: Sequence[str], image_size: int) -> tuple[Font, ...]:
     """Return fonts whose glyphs are large enough for images of a size.
 
     Raises:
         MissingFileError: there is no such file; the sentence says what helps.
         UserError: a file is not a font.
     """
-    fonts = tuple(Font(Path(path), round(FINENESS * image_size)) for path in paths)
+    fonts = tuple(Font(name, round(FINENESS * image_size)) for name in names)
     for font in fonts:
-        _opened(font.path, font.pixels)
+        _opened(font.name, font.pixels)
     return fonts
 
 
@@ -95,15 +101,16 @@ def _slanted(glyph: Image.Image, signed: np.ndarray, variation: Variation) -> Im
     return glyph.transform((side, side), Image.Transform.QUAD, source, Image.Resampling.BILINEAR)
 
 
-def _opened(path: Path, pixels: int) -> ImageFont.FreeTypeFont:
-    if not path.is_file():
-        raise MissingFileError(
-            f"There is no font {path}; install its package (recipes name it), or leave it out of forms."
-        )
+@lru_cache(maxsize=64)
+def _opened(name: str, pixels: int) -> ImageFont.FreeTypeFont:
     try:
-        return ImageFont.truetype(path, pixels)
+        return ImageFont.truetype(name, pixels)
     except OSError:
-        raise UserError(f"{path} is not a font that can be read; name .ttf, .otf or .ttc files.") from None
+        if Path(name).is_file():
+            raise UserError(f"{name} is not a font that can be read; name .ttf, .otf or .ttc files.") from None
+        raise MissingFileError(
+            f"There is no font {name}, neither here nor among the system's; install it or leave it out of forms."
+        ) from None
 
 
 def _picture(font: ImageFont.FreeTypeFont, character: str, pixels: int) -> Image.Image:

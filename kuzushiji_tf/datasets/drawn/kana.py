@@ -23,6 +23,7 @@ from kuzushiji_tf.datasets.drawn.fonts import Font, draw_glyphs, is_font, open_f
 from kuzushiji_tf.datasets.drawn.handwriting import DRAWN_AT_ONCE, draw_handwriting
 from kuzushiji_tf.datasets.drawn.variation import Form, Variation
 from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, has_strokes, load_kaisho, load_strokes, path_to_stroke
+from kuzushiji_tf.datasets.locations import user_folder
 from kuzushiji_tf.datasets.own.npz_files import load_npz
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.ink.normalization import fit_image
@@ -136,8 +137,8 @@ def written_images(characters: str, split: str, size: int, options: LoadOptions)
         UserError: a file is missing or damaged.
     """
     images, labels = [np.zeros((0, size, size), np.uint8)], [np.zeros(0, np.int64)]
-    paths = [Path(form) for form in options.forms if split == "train" and not is_font(form)]
-    for path in paths:
+    names = [form for form in options.forms if split == "train" and not is_font(form)]
+    for path in (_data_file(name, options.data_dir) for name in names):
         own = load_npz(path, "train", replace(options, image_size=None))
         numbers = np.array([characters.find(fold_small(character)) for character in own.classes])[own.labels]
         rows = np.flatnonzero(numbers >= 0)
@@ -145,6 +146,12 @@ def written_images(characters: str, split: str, size: int, options: LoadOptions)
         for part in in_lots(len(rows), DRAWN_AT_ONCE):
             images.append(np.rint(fit_image(own.images[rows[part]], size, box=True)).astype(np.uint8))
     return np.concatenate(images), np.concatenate(labels)
+
+
+def _data_file(name: str, data_dir: Path | None) -> Path:
+    """Return where a file is: as it is named, or below the user's folder of data."""
+    folder = user_folder(data_dir)
+    return Path(name) if Path(name).exists() or folder is None else folder / name
 
 
 @cache

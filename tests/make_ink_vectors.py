@@ -2,7 +2,8 @@
 
     python -m tests.make_ink_vectors
 
-Each vector: `name`, `strokes` (as a device sends them), `image_size`, and `image`, base64 of the bytes row by row.
+Each vector: `name`, `strokes` (as a device sends them), `image_size`, and `image`, base64 of the bytes row by row. Each
+place: `name`, `strokes`, `canvas` (the pad's width and height), and `odds`, what size and place make of each form.
 """
 
 import base64
@@ -13,7 +14,8 @@ import numpy as np
 from kuzushiji_tf.datasets.kanjivg import CREDIT, LICENCE, load_strokes
 from kuzushiji_tf.files import write_json
 from kuzushiji_tf.ink.normalization import draw_ink
-from kuzushiji_tf.ink.strokes import arc_length, resample
+from kuzushiji_tf.ink.strokes import arc_length, as_strokes, resample
+from kuzushiji_tf.recognition.placement import form_odds
 
 PATH = Path(__file__).parent / "data" / "ink_vectors.json"
 KANA, KANJI = "あのねがぱへアシツ", "一口書鬱永道"
@@ -86,6 +88,26 @@ def drawings() -> list[tuple[str, list, int]]:
     return plain + shapes + devices + sizes
 
 
+def placed() -> list[tuple[str, list, list]]:
+    """Return name, strokes and canvas of every place."""
+    tsu, pad = as_drawn("つ", 8), [CANVAS, CANVAS]
+    return [
+        ("つ that fills the pad", tsu, pad),
+        ("つ small in the middle", moved(tsu, 0.4, 90, 90), pad),
+        ("つ half as large in the lower left", moved(tsu, 0.5, 15, 140), pad),
+        ("つ half as large in the upper right", moved(tsu, 0.5, 140, 5), pad),
+        ("つ half as large in the lower right", moved(tsu, 0.5, 140, 140), pad),
+        ("っ as print has it", as_drawn("っ", 8), pad),
+        ("。 as print has it", as_drawn("。", 4), pad),
+        ("a dot in the middle", [[[150, 150]]], pad),
+        ("a dot in a corner, with a time", [[[10, 290, 5]]], pad),
+        ("つ beyond the pad's edges", moved(tsu, 3, -700, 40), pad),
+        ("つ small in a wide pad", moved(tsu, 0.4, 400, 160), [900, 300]),
+        ("つ small at the end of a tall pad", moved(tsu, 0.3, 190, 5), [300, 700]),
+        ("つ in a pad of 1", moved(tsu, 0.4 / CANVAS, 0.2, 0.45), [1, 1]),
+    ]
+
+
 def main() -> None:
     """Write the file."""
     vectors = [
@@ -97,8 +119,13 @@ def main() -> None:
         }
         for name, strokes, size in drawings()
     ]
+    places = [
+        {"name": name, "strokes": strokes, "canvas": canvas, "odds": form_odds(as_strokes(strokes), canvas)}
+        for name, strokes, canvas in placed()
+    ]
     PATH.parent.mkdir(exist_ok=True)
-    write_json(PATH, {"licence": LICENCE, "credit": f"characters: {CREDIT}", "vectors": vectors}, indent=None)
+    content = {"licence": LICENCE, "credit": f"characters: {CREDIT}", "vectors": vectors, "places": places}
+    write_json(PATH, content, indent=None)
 
 
 if __name__ == "__main__":

@@ -83,16 +83,19 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def draw(page: Any, strokes: list[np.ndarray]) -> None:
-    """Write strokes (any unit, y down) on the pad with one finger, through the browser's own touch input."""
+def draw(page: Any, strokes: list[np.ndarray], size: float = 0.7, middle: tuple[float, float] = (0.5, 0.5)) -> None:
+    """Write strokes (any unit, y down) on the pad with one finger, through the browser's own touch input.
+
+    `size` is the longer side of their box and `middle` its place, in sides of the pad.
+    """
     box = page.locator("#pad").bounding_box()
     points = np.concatenate(strokes)
     low, high = points.min(axis=0), points.max(axis=0)
-    scale = 0.7 * box["width"] / max(float((high - low).max()), 1e-6)
-    corner = np.array([box["x"], box["y"]]) + box["width"] / 2
+    scale = size * box["width"] / max(float((high - low).max()), 1e-6)
+    center = np.array([box["x"], box["y"]]) + box["width"] * np.array(middle)
     session = page.context.new_cdp_session(page)
     for stroke in strokes:
-        places = corner + (stroke - (low + high) / 2) * scale
+        places = center + (stroke - (low + high) / 2) * scale
         for number, (x, y) in enumerate(places.tolist()):
             kind = "touchMove" if number else "touchStart"
             session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y, "id": 1}]})

@@ -26,7 +26,7 @@ class PredictFlags:
     images: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[IMAGE...]")]
     # JSON files of one character each: a list of strokes, each a list of points [x, y] or [x, y, t], y down, any unit
     strokes: tuple[Path, ...] = ()
-    # width and height of the pad where --strokes were drawn, (0, 0) its top left corner: tells small kana from large ones
+    # width and height of the pad of --strokes, (0, 0) its top left corner: small kana are told from large ones by them
     canvas: tuple[float, float] | None = None
     # an exported folder, a .tflite or .keras file, a work directory, or the name of a pretrained recognizer such as
     # touch-joyo; default: the last run's export, else kana

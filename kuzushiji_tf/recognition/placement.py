@@ -16,6 +16,7 @@ SIZE = 10.0  # by how much the logarithm of the odds falls with a longer side of
 PLACE = 12.0  # by how much it rises with the distance from the middle, towards the lower left or the upper right
 EVEN = {SMALL: 0.3, MARK: 0.2}  # the longer side, in the middle of the cell, of which the odds are even
 SUREST = 3.5  # the logarithm never gets farther from 0: 97 %
+CLEAR = 5.0  # odds so high, or as low as 1 to 5, have told a variant from what looks the same
 UNPLACED: Odds = {SMALL: 0.0, MARK: 0.25, LINE: 0.4}  # where no pad is known; what has odds of 0 is not offered
 
 

@@ -18,7 +18,7 @@ from kuzushiji_tf.characters.scripts import (
 )
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.recognition.cards import card_of
-from kuzushiji_tf.recognition.placement import UNPLACED, Odds
+from kuzushiji_tf.recognition.placement import CLEAR, UNPLACED, Odds
 from kuzushiji_tf.recognition.predictors import Predictor
 
 THRESHOLD = 0.5  # of the probability that it is no character
@@ -143,6 +143,14 @@ class Repertoire:
         offered = np.flatnonzero(is_offered)
         return offered, shares[:, offered]
 
+    def ranked_together(self, odds: Odds) -> np.ndarray:
+        """Return the groups of the characters, equal for look-alikes, but for variants that the odds tell apart."""
+        groups = self.groups.copy()
+        for variant, form in self.variants:
+            if not 1 / CLEAR < odds[form] < CLEAR:
+                groups[variant] = len(groups) + variant
+        return groups
+
     def reading(self, probabilities: np.ndarray, odds: Odds = UNPLACED) -> "Reading":
         """Return what probabilities `[classes]` say, with the odds of each form."""
         probabilities = np.clip(probabilities.astype(np.float64), 0, 1)  # rounding may leave them a little outside
@@ -184,8 +192,9 @@ class Reading:
         """Return the `top_k` best readings, best first, whether it is a character or not.
 
         Look-alikes (`scripts.LOOK_ALIKES`, and small kana) stand together, the more probable first, and their sum
-        decides where: a later candidate can be more probable than an earlier one. The characters of a single script
-        share out what the others were given; what `unknown` was given stays with it.
+        decides where: a later candidate can be more probable than an earlier one. What size and place have told apart
+        stands where its own probability puts it. The characters of a single script share out what the others were
+        given; what `unknown` was given stays with it.
 
         Raises:
             UserError: `top_k` is below 1, there is no such script, or the recognizer has no character of it.
@@ -199,7 +208,7 @@ class Reading:
         if script != ALL:
             total = probabilities.sum()
             probabilities = np.minimum(probabilities * ((1 - self.unknown) / total if total > 0 else 0), 1)
-        groups = repertoire.groups[offered]
+        groups = repertoire.ranked_together(self.odds)[offered]
         pooled = np.bincount(groups, probabilities)
         order = np.lexsort((-probabilities, groups, -pooled[groups]))[:top_k]
         return [

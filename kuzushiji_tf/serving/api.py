@@ -31,6 +31,7 @@ from kuzushiji_tf.serving.static import CACHE_CONTROL, CompressedFiles
 T = TypeVar("T")
 JSON, FORM, IMAGES = "application/json", "multipart/form-data", ("image/png", "image/jpeg")
 EXAMPLE = """curl http://127.0.0.1:8000/v1/recognize --json '{"strokes": [[[30, 20], [80, 20]], [[55, 5], [52, 60]]]}'
+curl http://127.0.0.1:8000/v1/recognize --json '{"strokes": [[[15, 70], [35, 62], [30, 88]]], "canvas": [100, 100]}'
 curl http://127.0.0.1:8000/v1/recognize?top_k=3 -H 'Content-Type: image/png' --data-binary @character.png
 curl http://127.0.0.1:8000/v1/recognize -F image=@character.jpg -F model=kana"""
 ERRORS = {
@@ -116,7 +117,7 @@ class Service:
 
     def _read_ink(self, body: bytes) -> schemas.Recognition:
         options = _valid(lambda: schemas.InkOptions.model_validate_json(body))
-        return self._answer(options, "strokes", strokes=options.strokes)
+        return self._answer(options, "strokes", strokes=options.strokes, canvas=options.canvas)
 
     def _read_picture(self, body: bytes, given: Mapping[str, Any]) -> schemas.Recognition:
         options = _valid(lambda: schemas.ImageOptions.model_validate(dict(given), strict=False))

@@ -12,6 +12,7 @@ MOST_CANDIDATES = 50
 
 Number = Annotated[float, AllowInfNan(False)]
 Point = Annotated[list[Number], Field(min_length=2, max_length=3)]
+Side = Annotated[float, AllowInfNan(False), Field(gt=0)]
 Stroke = Annotated[list[Point], FailFast(), Field(max_length=MOST_POINTS)]
 
 
@@ -22,7 +23,7 @@ class Options(BaseModel):
 
     model: str | None = Field(None, max_length=100, description="A name of /v1/models; none: the default one.")
     top_k: int = Field(5, ge=1, le=MOST_CANDIDATES, description="Candidates wanted, at most.")
-    script: Script = Field("all", description="Which characters to expect.")
+    script: Script = Field("all", description="Which characters to expect; other: digits, letters and marks.")
 
 
 class InkOptions(Options):
@@ -31,6 +32,12 @@ class InkOptions(Options):
     strokes: Annotated[list[Stroke], FailFast(), Field(max_length=MOST_STROKES)] = Field(
         description="Strokes in the order of writing, each a list of [x, y] or [x, y, t], y down, in any unit.",
         examples=[[[[30, 20], [80, 20]], [[55, 5], [52, 60], [30, 95]]]],
+    )
+    canvas: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
+        None,
+        description="Width and height of the pad where the strokes were drawn, (0, 0) its top left corner: "
+        "small kana and marks are told from large characters by their size and place.",
+        examples=[[100, 100]],
     )
 
 
@@ -54,7 +61,7 @@ class Recognition(BaseModel):
     model: str
     is_character: bool = Field(description="False for a blank, a scribble or the like; see unknown.")
     unknown: float = Field(ge=0, le=1, description="The probability that it is not a character.")
-    candidates: list[CandidateAnswer]
+    candidates: list[CandidateAnswer] = Field(description="There are some even where is_character is false.")
 
 
 class ModelAnswer(BaseModel):

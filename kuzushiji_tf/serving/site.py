@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kuzushiji_tf.characters.scripts import SCRIPTS, in_script
+from kuzushiji_tf.characters.scripts import OTHER, SCRIPTS
 from kuzushiji_tf.errors import MissingFileError
 from kuzushiji_tf.files import atomic_folder, write_json
 from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, LABELS, read_card
@@ -96,7 +96,7 @@ def describe_model(folder: Path, repertoire: Repertoire) -> dict[str, Any]:
     return {
         "name": folder.name,
         "title": card.get("title", folder.name),
-        "classes": len(repertoire.characters),
+        "classes": repertoire.told_apart,
         "scripts": list(_characters_of_scripts(repertoire)),
         "size": card["input"]["shape"][1],
         "normalization": card["input"]["normalization"],
@@ -107,12 +107,15 @@ def describe_model(folder: Path, repertoire: Repertoire) -> dict[str, Any]:
 def describe_classes(repertoire: Repertoire) -> dict[str, Any]:
     """Return a recognizer's `classes.json`: how the page's `ranking.js` gets from its classes to characters.
 
-    `target` has the character of each class, -1 for what is no character; `groups` are equal for look-alikes.
+    `target` has the character of each class, -1 for what is no character; `groups` are equal for look-alikes; behind
+    the `told_apart` first characters stand variants that are no classes, and `variants` has the forms of all variants.
     """
     target = np.full(len(repertoire.unknown), -1)
     target[~repertoire.unknown] = repertoire.target
     return {
         "characters": list(repertoire.characters),
+        "told_apart": repertoire.told_apart,
+        "variants": repertoire.variants,
         "target": target.tolist(),
         "groups": repertoire.groups.tolist(),
         "scripts": _characters_of_scripts(repertoire),
@@ -122,8 +125,7 @@ def describe_classes(repertoire: Repertoire) -> dict[str, Any]:
 
 def _characters_of_scripts(repertoire: Repertoire) -> dict[str, list[int]]:
     """Return the indices of the characters of each script that there are characters of."""
-    characters = repertoire.characters
-    found = {script: [i for i in range(len(characters)) if in_script(characters[i], script)] for script in SCRIPTS}
+    found = {script: repertoire.members(script).tolist() for script in (*SCRIPTS, OTHER)}
     return {script: indices for script, indices in found.items() if indices}
 
 

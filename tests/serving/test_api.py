@@ -102,6 +102,24 @@ def test_times_and_whole_numbers_are_taken_and_the_answer_is_that_of_the_file(cl
     assert probabilities == pytest.approx([item.probability for item in expected])
 
 
+def test_the_pad_tells_small_kana_from_large_ones(client):
+    tsu = np.array([[10, 30], [60, 20], [90, 45], [70, 75], [40, 85]])
+
+    def read(points, **more):
+        return [each["character"] for each in _ink(client, strokes=[points.tolist()], **more).json()["candidates"]]
+
+    assert read(tsu, canvas=[100, 100])[:2] == ["つ", "っ"]
+    assert read(tsu * 0.4 + [10, 50], canvas=[100.0, 100.0])[:2] == ["っ", "つ"]
+    assert "っ" not in read(tsu * 0.4 + [10, 50]) == read(tsu, canvas=None)
+    assert read(tsu - 50, canvas=[100, 100])[0] in "つっ", "a stroke may leave the pad"
+
+
+def test_what_is_refused_still_lists_its_candidates(client):
+    scribble = [[[(37 * i) % 101, (53 * i) % 97] for i in range(120)]]
+    answer = _ink(client, model="touch-kana", strokes=scribble).json()
+    assert not answer["is_character"] and len(answer["candidates"]) == 5
+
+
 def test_the_models_their_labels_and_files_can_be_fetched(client):
     listed = client.get("/v1/models").json()
     kana = next(model for model in listed["models"] if model["name"] == "kana")
@@ -129,7 +147,7 @@ def test_the_description_names_every_route_and_the_page_of_it_fetches_nothing(cl
     )
     content = description["paths"]["/v1/recognize"]["post"]["requestBody"]["content"]
     assert set(content) == {"application/json", "multipart/form-data", "image/png", "image/jpeg"}
-    assert "strokes" in content["application/json"]["schema"]["properties"]
+    assert {"strokes", "canvas"} <= set(content["application/json"]["schema"]["properties"])
     page = client.get("/docs")
     assert all(path in page.text for path in description["paths"])
     assert "src=" not in page.text and "http://127.0.0.1" in page.text
@@ -167,6 +185,14 @@ BAD_INK = {
     "top_k of a million": b'{"strokes": [[[1, 2]]], "top_k": 1000000}',
     "top_k as text": b'{"strokes": [[[1, 2]]], "top_k": "3"}',
     "an unknown script": b'{"strokes": [[[1, 2]]], "script": "cyrillic"}',
+    "a canvas of one number": b'{"strokes": [[[1, 2]]], "canvas": [9]}',
+    "a canvas of three numbers": b'{"strokes": [[[1, 2]]], "canvas": [9, 9, 9]}',
+    "a canvas of nothing": b'{"strokes": [[[1, 2]]], "canvas": [0, 9]}',
+    "a canvas below nothing": b'{"strokes": [[[1, 2]]], "canvas": [9, -9]}',
+    "a canvas without an end": b'{"strokes": [[[1, 2]]], "canvas": [9, 1e999]}',
+    "a canvas that is no number": b'{"strokes": [[[1, 2]]], "canvas": [9, NaN]}',
+    "a canvas as text": b'{"strokes": [[[1, 2]]], "canvas": "9x9"}',
+    "a canvas as an object": b'{"strokes": [[[1, 2]]], "canvas": {"width": 9, "height": 9}}',
     "an unknown model": b'{"strokes": [[[1, 2]]], "model": "../../etc"}',
     "too many strokes": json.dumps({"strokes": [[[1, 2]]] * 1000}).encode(),
     "too many points": b'{"strokes": [[' + b"[1,2]," * 60_000 + b"[3,4]]]}",
@@ -243,6 +269,7 @@ def test_damaged_pictures_are_answered_whatever_the_damage(client):
         (_form(content=WHOLE, top_k="many"), 422),
         (_form(content=WHOLE, polarity="blue"), 422),
         (_form(content=WHOLE, sudo="1"), 422),
+        (_form(content=WHOLE, canvas="9,9"), 422),
         ({"params": {"top_k": "-1"}, "content": WHOLE, "headers": {"Content-Type": "image/png"}}, 422),
         ({"params": {"model": "absent"}, "content": WHOLE, "headers": {"Content-Type": "image/png"}}, 404),
     ],

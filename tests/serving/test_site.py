@@ -15,6 +15,7 @@ from PIL import Image
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.datasets.kanjivg import BOX, has_strokes, load_strokes, path_to_stroke
 from kuzushiji_tf.errors import MissingFileError
+from kuzushiji_tf.recognition.placement import UNPLACED
 from kuzushiji_tf.recognition.readings import Repertoire
 from kuzushiji_tf.serving import site
 from kuzushiji_tf.serving.guides import shorten, stroke_guides
@@ -113,14 +114,16 @@ def _repertoire(labels, *, unknown=None, normalization="ink-box"):
 
 
 def test_the_index_counts_characters_and_names_their_scripts(models):
-    repertoire = _repertoire("あア々つっ。\ufffd")
+    repertoire = _repertoire("あア々つっ。〇\ufffd")
     entry = site.describe_model(models / "kana", repertoire)
-    assert (entry["classes"], entry["scripts"]) == (5, ["hiragana", "katakana", "kanji"])
-    assert site.describe_classes(repertoire) == {
-        "characters": list("あア々つ。"),
-        "target": [0, 1, 2, 3, 3, 4, -1],
-        "groups": [0, 1, 2, 3, 4],
-        "scripts": {"hiragana": [0, 3], "katakana": [1], "kanji": [2]},
+    assert (entry["classes"], entry["scripts"]) == (6, ["hiragana", "katakana", "kanji", "other"])
+    assert json.loads(json.dumps(site.describe_classes(repertoire))) == {
+        "characters": list("あア々つ。〇ぁっァ"),
+        "told_apart": 6,
+        "variants": [[4, "mark"], [6, "small"], [7, "small"], [8, "small"]],
+        "target": [0, 1, 2, 3, 3, 4, 5, -1],
+        "groups": [0, 1, 2, 3, 4, 4, 0, 3, 1],
+        "scripts": {"hiragana": [0, 3, 6, 7], "katakana": [1, 8], "kanji": [2, 5], "other": [4]},
         "threshold": 0.5,
     }
 
@@ -128,18 +131,24 @@ def test_the_index_counts_characters_and_names_their_scripts(models):
 RANK = """
 import { readFileSync } from "node:fs";
 const { rank } = await import(process.argv[1]);
-const { classes, rows, scripts } = JSON.parse(readFileSync(0, "utf-8"));
-console.log(JSON.stringify(rows.map((row) => scripts.map((script) => rank(Float32Array.from(row), classes, script)))));
+const { classes, rows, choices } = JSON.parse(readFileSync(0, "utf-8"));
+console.log(JSON.stringify(rows.map((row) => choices.map((choice) => rank(Float32Array.from(row), classes, choice)))));
 """
 
 
 def test_the_page_ranks_as_python_does():
     if not shutil.which("node"):
         pytest.skip("node is not installed")
-    repertoire = _repertoire("へヘカ力っつあアニ二口ロ木\ufffd", unknown=0.3)
-    rows = np.random.default_rng(1).dirichlet(np.full(14, 0.4), 200).astype(np.float32)
-    scripts = ["all", "hiragana", "katakana", "kanji"]
-    given = {"classes": site.describe_classes(repertoire), "rows": rows.tolist(), "scripts": scripts}
+    repertoire = _repertoire("へヘカ力っつあアニ二口ロ木一〇0O。ヽ\ufffd", unknown=0.2)
+    rows = np.random.default_rng(1).dirichlet(np.full(20, 0.4), 200).astype(np.float32)
+    rows[0] = np.eye(20)[0]  # where look-alikes were given nothing at all
+    placed, full = {"small": 12.0, "mark": 1.5, "line": 0.4}, {"small": 0.3, "mark": 0.03, "line": 0.4}
+    choices = [
+        {"script": script} | odds
+        for script in ("all", "hiragana", "katakana", "kanji", "other")
+        for odds in ({}, {"odds": placed}, {"odds": full})
+    ]
+    given = {"classes": site.describe_classes(repertoire), "rows": rows.tolist(), "choices": choices}
     module = (site.WEB / "ranking.js").as_uri()
     answer = subprocess.run(
         ["node", "--input-type=module", "--eval", RANK, module],
@@ -150,11 +159,11 @@ def test_the_page_ranks_as_python_does():
         timeout=60,
     )
     rejected = 0
-    for row, by_script in zip(rows, json.loads(answer.stdout), strict=True):
-        reading = repertoire.reading(row)
-        rejected += not reading.is_character
-        for script, found in zip(scripts, by_script, strict=True):
-            expected = reading.candidates(10, script)
+    for row, answers in zip(rows, json.loads(answer.stdout), strict=True):
+        rejected += not repertoire.reading(row).is_character
+        for choice, found in zip(choices, answers, strict=True):
+            reading = repertoire.reading(row, choice.get("odds", UNPLACED))
+            expected = reading.candidates(10, choice["script"])
             assert found["isUnknown"] != reading.is_character
             assert [each["character"] for each in found["candidates"]] == [each.character for each in expected]
             np.testing.assert_allclose(

@@ -4,10 +4,13 @@ import {keepForOffline, need, watchDownloads} from "./downloads.js";
 import {Guide} from "./guide.js";
 import {currentLanguage, say, speak} from "./messages.js";
 import {Pad} from "./pad.js";
+import {formOdds} from "./placement.js";
 import {remember, remembered} from "./preferences.js";
 import {rank, worthOffering} from "./ranking.js";
 import {prepareRuntime, Recognizer} from "./recognizer.js";
 import {TextLine} from "./text-line.js";
+
+const PAD = [1, 1]; // its width and height, in the unit of its strokes
 
 const $ = (id) => document.getElementById(id);
 
@@ -40,11 +43,12 @@ async function recognize() {
   if (!pad.strokes.length || !recognizer) return showAnswer({isUnknown: false, candidates: []});
   try {
     const start = performance.now();
+    const odds = formOdds(pad.strokes, PAD);
     const probabilities = await recognizer.recognize(pad.strokes);
     performance.measure("recognition", {start});
     if (number !== asked) return;
     problem(null);
-    const {isUnknown, candidates} = rank(probabilities, recognizer.classes, script);
+    const {isUnknown, candidates} = rank(probabilities, recognizer.classes, {script, odds});
     showAnswer({isUnknown, candidates: worthOffering(candidates)});
   } catch (error) {
     console.warn(error);
@@ -58,13 +62,13 @@ function hideHint() {
 
 function showAnswer(found) {
   answer = found;
-  const rows = answer.isUnknown ? [] : answer.candidates;
+  const rows = answer.candidates;
   $("candidates").replaceChildren(...rows.map(candidateButton));
   $("candidates").scrollLeft = 0;
   $("note").textContent = answer.isUnknown ? say("unknown") : "";
   const list = rows.slice(0, 3).map(spokenCandidate).join(currentLanguage() === "ja" ? "、" : "; ");
-  $("spoken").textContent = answer.isUnknown ? say("unknown") : list && say("spoken", {list});
-  if (rows.length) guide.show(entry.name, rows[0].character);
+  $("spoken").textContent = [$("note").textContent, list && say("spoken", {list})].filter(Boolean).join(" ");
+  if (rows.length && !answer.isUnknown) guide.show(entry.name, rows[0].character);
 }
 
 function candidateButton({character, probability}, index) {
@@ -93,7 +97,7 @@ function percent(probability) {
 }
 
 function choose(index) {
-  const chosen = answer.isUnknown ? undefined : answer.candidates[index];
+  const chosen = answer.candidates[index];
   if (!chosen) return;
   text.insert(chosen.character);
   pad.clear();

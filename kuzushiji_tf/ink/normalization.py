@@ -7,11 +7,10 @@ same lines run inside an exported graph. Images may have any number of leading (
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.ink.strokes import MARGIN, PEN_WIDTH, Strokes, normalize, prepare, rasterize, to_segments
 
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
@@ -20,7 +19,6 @@ LEAST_WIDTH = 1 / 20  # thinner ink is widened towards this, fraction of the ima
 FITTED_BRIGHTNESS = 175  # gray levels: one fit leaves the typical ink at least as bright ...
 FITTED_WIDTH = 0.9  # ... and its strokes at least so wide, as a fraction of `LEAST_WIDTH`
 EDGE = 1.5  # pixels over which resizing by a triangle filter makes ink fade out
-FLATTEST = 16  # gray levels: with less contrast than this, paper is taken to be blank
 
 
 def fit_image(image: Any, size: int, box: bool, ops: ModuleType = np) -> Any:
@@ -69,7 +67,7 @@ def finish_ink(image: Any, ops: ModuleType = np) -> Any:
     size = int(image.shape[-1])
     image = ops.minimum(image * (255 / ops.maximum(_typical(image, ops), 1.0)[..., None, None]), 255.0)
     for _ in range(_widenings(size)):
-        share = ops.clip((LEAST_WIDTH * size - _ink_width(image, ops)) / 2, 0.0, 1.0)
+        share = ops.clip((LEAST_WIDTH * size - ink_width(image, ops)) / 2, 0.0, 1.0)
         image = ops.maximum(image, share[..., None, None] * _grown(image, ops))
     return image
 
@@ -157,52 +155,6 @@ def draw_segments(
     return np.rint(finished).astype(np.uint8)
 
 
-def to_ink(image: np.ndarray, polarity: Literal["auto", "dark", "light"] = "auto") -> np.ndarray:
-    """Return a picture's ink, white on black; the paper may have any shade.
-
-    Args:
-        image: uint8 `[h, w]`, `[h, w, 3]` (RGB) or `[h, w, 4]` (RGBA; what is transparent becomes paper).
-        polarity: `dark` ink on light paper, `light` ink on dark paper, or `auto`: see `ink_polarity`.
-
-    Returns:
-        uint8 `[h, w]`: the paper 0, the ink's strongest 255; all 0 where there is no contrast.
-
-    Raises:
-        UserError: the image has another type or shape, or the polarity another name.
-    """
-    if polarity not in ("auto", "dark", "light"):
-        raise UserError(f"The polarity is {polarity!r}; it must be auto, dark or light.")
-    gray = _to_gray(image, paper=0 if polarity == "light" else 255)
-    dark = _is_dark_on_light(gray) if polarity == "auto" else polarity == "dark"
-    if dark:
-        gray = 255 - gray
-    paper, noise = _paper(gray)
-    strongest = gray.max() if gray.size < 1000 else np.quantile(gray, 0.9995)
-    contrast = float(strongest) - paper - noise
-    if contrast < FLATTEST:
-        return np.zeros(gray.shape, np.uint8)
-    return np.rint(np.clip((gray - paper - noise) / contrast, 0, 1) * 255).astype(np.uint8)
-
-
-def ink_polarity(image: np.ndarray) -> bool:
-    """Return True for dark ink on light paper, False for light ink on dark; a flat image goes by its brightness.
-
-    The paper is the median of the border; the ink is on the side where the levels reach farther.
-
-    Raises:
-        UserError: the image is not uint8 `[h, w]`, `[h, w, 3]` or `[h, w, 4]`.
-    """
-    return _is_dark_on_light(_to_gray(image, paper=255))
-
-
-def _is_dark_on_light(gray: np.ndarray) -> bool:
-    paper, _ = _paper(gray)
-    darkest, lightest = np.quantile(gray, [0.005, 0.995])
-    if lightest - darkest < FLATTEST:
-        return bool(paper > 127)
-    return bool(paper - darkest > lightest - paper)
-
-
 def _extent(has_ink: Any, positions: Any, ops: ModuleType) -> tuple[Any, Any]:
     """Return where ink begins and ends along an axis (`has_ink` `[..., n]`); the whole axis if there is none."""
     count = ops.max(positions) + 1
@@ -228,7 +180,7 @@ def _is_fitted(image: Any, box: tuple[Any, Any, Any, Any], size: int, ops: Modul
         & (ops.abs(top + bottom - size) <= tolerance)
         & (ops.abs(left + right - size) <= tolerance)
         & (_typical(corner, ops) >= FITTED_BRIGHTNESS)
-        & (_ink_width(corner, ops) >= FITTED_WIDTH * LEAST_WIDTH * size)
+        & (ink_width(corner, ops) >= FITTED_WIDTH * LEAST_WIDTH * size)
     )
 
 
@@ -243,7 +195,7 @@ def _typical(image: Any, ops: ModuleType) -> Any:
     return ops.sum(squares * image, axis=(-2, -1)) / ops.maximum(ops.sum(squares, axis=(-2, -1)), 1.0)
 
 
-def _ink_width(image: Any, ops: ModuleType) -> Any:
+def ink_width(image: Any, ops: ModuleType = np) -> Any:
     """Return how wide the strokes of `[..., h, w]` are in pixels: twice the amount of ink over its outline."""
     across = ops.abs(image[..., :-1, 1:] - image[..., :-1, :-1])
     down = ops.abs(image[..., 1:, :-1] - image[..., :-1, :-1])
@@ -268,25 +220,3 @@ def _grown(image: Any, ops: ModuleType) -> Any:
     image = ops.maximum(ops.maximum(wide[..., :-2], wide[..., 2:]), image)
     tall = ops.pad(image, [*padding, (1, 1), (0, 0)])
     return ops.maximum(ops.maximum(tall[..., :-2, :], tall[..., 2:, :]), image)
-
-
-def _to_gray(image: np.ndarray, paper: int) -> np.ndarray:
-    if image.dtype != np.uint8 or image.size == 0 or image.shape[2:] not in ((), (3,), (4,)) or image.ndim < 2:
-        raise UserError(f"An image must be uint8 [h, w], [h, w, 3] or [h, w, 4], not {image.dtype} {image.shape}.")
-    if image.ndim == 2:
-        return image.astype(np.float32)
-    color: np.ndarray = image[..., :3].astype(np.float32)
-    if image.shape[2] == 4:
-        opacity = image[..., 3:].astype(np.float32) / 255
-        color = color * opacity + paper * (1 - opacity)
-    return color @ np.array(GRAY_WEIGHTS, np.float32)
-
-
-def _paper(gray: np.ndarray) -> tuple[float, float]:
-    """Return the level of the border (its median) and how far its grain strays from it (0 for a digital canvas)."""
-    thickness = max(1, min(gray.shape) // 16)
-    inside = np.zeros(gray.shape, bool)
-    inside[thickness:-thickness, thickness:-thickness] = True
-    border = gray[~inside]
-    level = float(np.median(border))
-    return level, 4 * float(np.median(np.abs(border - level)))

@@ -14,7 +14,7 @@ from kuzushiji_tf.characters.labels import to_code_point
 from kuzushiji_tf.datasets.kanjivg import BOX
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_folder, write_json, write_text
-from kuzushiji_tf.ink.normalization import INK_THRESHOLD, fit_image
+from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.ink.pictures import read_ink
 from kuzushiji_tf.ink.strokes import Strokes, rasterize, to_segments
 from kuzushiji_tf.transfer import gaussians, writing
@@ -26,7 +26,6 @@ from kuzushiji_tf.transfer.sequences import to_strokes
 
 PIXEL_SAMPLES = 16  # modern images of which the pixel prediction is the mean
 CANDIDATES = 10
-LEAST_FILLED = 0.89  # of the longer side: in 99.5 % of the images of Kuzushiji-Kanji ink fills 57 of 64 pixels
 PICTURE_SIZE = 256  # pixels, of the PNG of a drawing
 CANDIDATES_FILE, PIXELS_FILE = "candidates.json", "pixels.png"
 
@@ -71,22 +70,13 @@ class Transfer:
 def read_kuzushiji(source: Any, polarity: Literal["auto", "dark", "light"] = "auto") -> np.ndarray:
     """Return a picture as Kuzushiji-Kanji's images are, uint8 `[64, 64]`: the ink from edge to edge, white on black.
 
-    Of a picture with a margin the box of its ink is what counts, aspect kept; one without is taken as it is.
-
     Args:
-        source, polarity: as `datasets.image_files.read_ink` takes them.
+        source, polarity: as `pictures.read_ink` takes them.
 
     Raises:
         MissingFileError, UserError: as `read_ink` does; an image without ink is refused.
     """
-    return np.rint(fit_image(_without_margin(read_ink(source, polarity)), IMAGE_SIZE, box=False)).astype(np.uint8)
-
-
-def _without_margin(ink: np.ndarray) -> np.ndarray:
-    """Return the box of the ink of a picture `[h, w]`, or the picture if that fills it as in Kuzushiji-Kanji."""
-    rows, columns = (np.flatnonzero((ink > INK_THRESHOLD * ink.max()).any(axis=axis)) for axis in (1, 0))
-    box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return ink if max(box.shape) >= LEAST_FILLED * max(ink.shape) else box
+    return np.rint(fit_image(read_ink(source, polarity), IMAGE_SIZE, box=False)).astype(np.uint8)
 
 
 def transfer(chain: Chain, images: np.ndarray, samples: int, temperature: float, seed: int) -> list[Transfer]:

@@ -4,10 +4,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kuzushiji_tf.datasets.arrays import read_npz_array
 from kuzushiji_tf.datasets.kanjivg import load_strokes
-from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.ink.normalization import draw_ink, draw_strokes, fit_image, ink_polarity, to_ink
+from kuzushiji_tf.ink.normalization import draw_ink, draw_strokes, fit_image
 from kuzushiji_tf.ink.strokes import PEN_WIDTH, arc_length, normalize, render, resample
 
 CHARACTERS = "あのねがいへ一書"
@@ -172,60 +170,3 @@ def test_a_batch_is_fitted_image_by_image(strokes):
     fitted = fit_image(batch, 32, box=True)
     for image, expected in zip(batch, fitted, strict=True):
         np.testing.assert_allclose(fit_image(image, 32, box=True), expected, atol=1e-3)
-
-
-def test_polarity_is_found_and_both_give_the_same_ink(strokes):
-    light = canvas(strokes["あ"])
-    assert ink_polarity(255 - light) is True and ink_polarity(light) is False
-    np.testing.assert_array_equal(to_ink(light), light)
-    np.testing.assert_array_equal(to_ink(255 - light), light)
-    np.testing.assert_array_equal(to_ink(255 - light, "dark"), light)
-    np.testing.assert_array_equal(to_ink(light, "light"), light)
-
-
-def test_gray_grainy_paper_becomes_black_and_faded_ink_full(strokes):
-    ink = canvas(strokes["ね"]).astype(float) / 255
-    grain = np.random.default_rng(0).normal(0, 3, ink.shape)
-    photo = np.clip(190 - 90 * ink + grain, 0, 255).astype(np.uint8)
-    found = to_ink(np.stack([photo, photo - 10, photo - 30], axis=2))
-    assert np.median(found) == 0 and (found[ink == 0] > 30).mean() < 0.001
-    assert found[ink == 1].mean() > 215
-    expected = fit_image(canvas(strokes["ね"]), 32, box=True)
-    assert mean_difference(fit_image(found, 32, box=True), expected) < 5
-
-
-def test_transparent_pixels_are_paper(strokes):
-    ink = canvas(strokes["あ"])
-    black_on_nothing = np.zeros((*ink.shape, 4), np.uint8)
-    black_on_nothing[..., 3] = ink
-    np.testing.assert_array_equal(to_ink(black_on_nothing), ink)
-    white_on_nothing = np.full((*ink.shape, 4), 255, np.uint8)
-    white_on_nothing[..., 3] = ink
-    np.testing.assert_array_equal(to_ink(white_on_nothing, "light"), ink)
-
-
-@pytest.mark.parametrize("level", [0, 100, 255])
-def test_paper_without_ink_gives_no_ink(level):
-    paper = np.full((40, 50), level, np.uint8)
-    assert not to_ink(paper).any()
-    noisy = np.clip(level + np.random.default_rng(0).normal(0, 2, (40, 50)), 0, 255).astype(np.uint8)
-    assert not to_ink(noisy).any()
-
-
-@pytest.mark.parametrize(
-    "image", [np.zeros((4, 4)), np.zeros((4,), np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8)]
-)
-def test_what_is_no_picture_is_refused(image):
-    with pytest.raises(UserError, match="uint8"):
-        to_ink(image)
-
-
-def test_an_unknown_polarity_is_refused():
-    with pytest.raises(UserError, match="auto, dark or light"):
-        to_ink(np.zeros((4, 4), np.uint8), "black")
-
-
-def test_polarity_of_real_kuzushiji_is_found(data_dir):
-    images = read_npz_array(data_dir / "kmnist" / "kmnist-test-imgs.npz", shape=(10000, 28, 28), dtype=np.uint8)[::50]
-    assert np.mean([not ink_polarity(image) for image in images]) > 0.98
-    assert np.mean([ink_polarity(255 - image) for image in images]) > 0.98

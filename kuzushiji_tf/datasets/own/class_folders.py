@@ -20,7 +20,7 @@ from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.ink.normalization import fit_image
-from kuzushiji_tf.ink.pictures import SUFFIXES, read_image, read_ink
+from kuzushiji_tf.ink.pictures import SUFFIXES, read_gray, read_ink
 
 SIZE = 64  # pixels; of the images where the user names none, and of those that decide about the split
 _MADE = re.compile(r"\d+-(\d+)\.png")  # the name of a picture that this project wrote: its place, then its original
@@ -81,7 +81,7 @@ def load_folder(path: Path, split: str, options: LoadOptions) -> CharacterDatase
     check_split(path, split, origin)
     listing = _list_classes(path)
     size = options.image_size or (origin or {}).get("image_size", SIZE)
-    identity = {"form": 2, "image_size": size, "listing": _digest(listing), "made_by_us": origin is not None}
+    identity = {"form": 3, "image_size": size, "listing": _digest(listing), "made_by_us": origin is not None}
 
     reading = _Reading(size, options.skip_damaged, made_by_us=origin is not None)
     decoded = open_decoded("folder", path, identity, lambda folder: _decode(path, listing, reading, folder))
@@ -185,7 +185,8 @@ def _decode(path: Path, listing: _Listing, reading: _Reading, folder: Path) -> N
     pictures, damaged = [], []
     for character, entry in tqdm(files, f"decoding {path.name}", unit=" images", disable=None, leave=False):
         try:
-            ink = _read_made(entry.path) if reading.made_by_us else read_ink(entry.path)
+            # What this project wrote is white ink on black already, or without any.
+            ink = read_gray(entry.path) if reading.made_by_us else read_ink(entry.path)
         except UserError as error:
             if not reading.skip_damaged:
                 raise
@@ -202,11 +203,6 @@ def _decode(path: Path, listing: _Listing, reading: _Reading, folder: Path) -> N
         raise UserError(f"{path} holds no picture that can be read.")
     _write(pictures, folder, whole=reading.made_by_us)
     write_left_out(folder, {"damaged": len(damaged), "no pictures": len(listing.others)})
-
-
-def _read_made(file: str) -> np.ndarray:
-    """Return a picture that this project wrote, uint8 `[h, w]`: white ink on black already, or no ink at all."""
-    return read_image(file)[..., 0]
 
 
 def _write(pictures: list[_Picture], folder: Path, *, whole: bool) -> None:

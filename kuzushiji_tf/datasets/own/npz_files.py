@@ -6,12 +6,14 @@ import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels, parse_character
 from kuzushiji_tf.datasets.arrays import read_npz_arrays
-from kuzushiji_tf.datasets.core import CharacterDataset, content_keys, in_lots
+from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.own.origins import UNKNOWN_LICENCE, check_split, rows_of
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_groups, held_out_rows
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.ink.normalization import fit_image, ink_polarity, to_ink
+from kuzushiji_tf.ink.background import is_dark_on_light
+from kuzushiji_tf.ink.normalization import fit_image
+from kuzushiji_tf.ink.pictures import to_ink
 
 LOOKED_AT = 1000  # images, evenly spaced, that show whether a file's ink is dark or light
 
@@ -20,9 +22,10 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
     """Load one split of an `.npz` file of images.
 
     It holds `images` uint8 `[n, height, width]`, `labels` (text `[n]`: characters, or code points such as `U+3042`)
-    and, where known, `writers` (text or integers `[n]`). All of a file is dark on light or all is light on dark; either
-    way it becomes white ink on black, of its own size or `options.image_size` pixels square. Images without ink are
-    left out. `all` has every image; `train` and `test` are split by writer, or else by class and content.
+    and, where known, `writers` (text or integers `[n]`). All of a file is dark on light or all is light on dark. The
+    character is found in each image as in any picture (see `pictures.to_ink`), and brought to `options.image_size`
+    pixels square, or the longer side of the file's images. Images without ink are left out. `all` has every image;
+    `train` and `test` are split by writer, or else by class and content.
 
     Raises:
         MissingFileError: no such file.
@@ -30,28 +33,28 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
     """
     check_split(path, split)
     arrays = read_npz_arrays(path, {"images": ("uint8", (3, 4)), "labels": ("text", (1,))}, {"writers": ("any", (1,))})
-    images, labels, writers = _as_ink(path, arrays["images"]), arrays["labels"], arrays.get("writers")
+    inks, labels, writers = _as_ink(path, arrays["images"]), arrays["labels"], arrays.get("writers")
     for name, values in (("labels", labels), ("writers", writers)):
-        if values is not None and len(values) != len(images):
-            raise UserError(f"{path} holds {len(images):,} images, but {len(values):,} {name}; it needs one for each.")
-    rows = np.flatnonzero(images.any(axis=(1, 2)))
-    blank = len(images) - len(rows)
+        if values is not None and len(values) != len(inks):
+            raise UserError(f"{path} holds {len(inks):,} images, but {len(values):,} {name}; it needs one for each.")
+    rows = np.flatnonzero([ink.any() for ink in inks])
+    blank = len(inks) - len(rows)
     if not len(rows):
         raise UserError(f"{path} holds no image with any ink.")
-    images = images if not blank else images[rows]
     classes, numbers = _classes(path, labels[rows])
     groups = None if writers is None else np.unique(writers[rows], return_inverse=True)[1].astype(np.int32)
-    chosen: slice | np.ndarray = slice(None)
+    own_size = max(arrays["images"].shape[1:3])
+    chosen = np.arange(len(rows))
     if split != "all":
         if groups is None:
-            is_test = held_out_rows(content_keys(images), numbers, len(classes))
+            is_test = held_out_rows(content_keys(_fitted(inks, rows, own_size)), numbers, len(classes))
         else:
             is_test = held_out_groups(groups, numbers, len(classes))
-        chosen = rows_of(path, is_test, split)
+        chosen = chosen[rows_of(path, is_test, split)]
     return CharacterDataset(
         path.stem,
         split,
-        _fitted(images[chosen], options.image_size),
+        _fitted(inks, rows[chosen], options.image_size or own_size),
         numbers[chosen],
         classes,
         UNKNOWN_LICENCE,
@@ -61,15 +64,15 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
     )
 
 
-def _as_ink(path: Path, images: np.ndarray) -> np.ndarray:
-    """Return the images as white ink on black: uint8 `[n, height, width]`."""
+def _as_ink(path: Path, images: np.ndarray) -> list[np.ndarray]:
+    """Return the ink of each image, as `to_ink` finds it; all are dark on light, or all light on dark."""
     if images.ndim == 4:
         if images.shape[3] != 1:
             raise UserError(f"{path}: images has {images.shape[3]} channels; it must be gray, [n, height, width].")
         images = images[..., 0]
     looked_at = images[:: max(len(images) // LOOKED_AT, 1)]
-    dark = np.mean([ink_polarity(image) for image in looked_at]) > 0.5
-    return np.stack([to_ink(image, "dark" if dark else "light") for image in images])
+    dark = np.mean([is_dark_on_light(image.astype(np.float32) / 255) for image in looked_at]) > 0.5
+    return [to_ink(image, "dark" if dark else "light") for image in images]
 
 
 def _classes(path: Path, labels: np.ndarray) -> tuple[Labels, np.ndarray]:
@@ -86,10 +89,8 @@ def _classes(path: Path, labels: np.ndarray) -> tuple[Labels, np.ndarray]:
     return classes, numbers[positions]
 
 
-def _fitted(images: np.ndarray, size: int | None) -> np.ndarray:
-    if size is None:
-        return images
-    fitted = np.empty((len(images), size, size), np.uint8)
-    for part in in_lots(len(images), 256):
-        fitted[part] = np.rint(fit_image(images[part], size, box=False))
+def _fitted(inks: list[np.ndarray], rows: np.ndarray, size: int) -> np.ndarray:
+    fitted = np.empty((len(rows), size, size), np.uint8)
+    for place, row in enumerate(rows):
+        fitted[place] = np.rint(fit_image(inks[row], size, box=False))
     return fitted

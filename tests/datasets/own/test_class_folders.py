@@ -103,7 +103,7 @@ def test_a_changed_added_or_removed_picture_is_seen(own):
     assert sum(map(len, changed)) == 3 * COUNT
     keys = np.concatenate([content_keys(part.images) for part in changed])
     for seed in (998, 999):
-        fitted = np.rint(fit_image(drawing(seed), 64, box=False)).astype(np.uint8)
+        fitted = np.rint(fit_image(read_ink(drawing(seed)), 64, box=False)).astype(np.uint8)
         assert content_keys(fitted[None])[0] in keys
 
 

@@ -15,10 +15,10 @@ INK = 10  # the darkest; paper is 245
 
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
-    """Dark strokes on light paper, a margin around them; three classes, six writers."""
+    """Dark ink from side to side of light paper; three classes, six writers."""
     random = np.random.default_rng(0)
     images = np.full((COUNT, 20, 24), 245, np.uint8)
-    images[:, 4:-4, 4:-4] = np.where(random.random((COUNT, 12, 16)) < 0.3, INK, 245)
+    images[:, 4:-4] = np.where(random.random((COUNT, 12, 24)) < 0.3, INK, 245)
     labels = np.array(list("字あい"))[np.arange(COUNT) % 3]
     return {"images": images, "labels": labels, "writers": np.array([f"w{row // 7}" for row in range(COUNT)])}
 
@@ -37,7 +37,7 @@ def refusal(path: Path, split: str = "all") -> str:
 
 def test_dark_ink_on_light_paper_becomes_white_on_black(tmp_path, arrays):
     dataset = load_dataset(save(tmp_path / "hands.npz", arrays), "all")
-    np.testing.assert_array_equal(dataset.images, np.where(arrays["images"] == INK, 255, 0))
+    np.testing.assert_array_equal(dataset.images[:, 2:-2], np.where(arrays["images"] == INK, 255, 0))
     assert (dataset.name, dataset.split, dataset.ink, dataset.normalization) == ("hands", "all", "scanned", "none")
     assert [dataset.classes[label] for label in dataset.labels] == arrays["labels"].tolist()
     assert dataset.classes.characters == ("あ", "い", "字")
@@ -123,7 +123,7 @@ def test_a_missing_and_a_damaged_file_are_told_apart(tmp_path, arrays):
 
 
 def test_the_real_hands_are_read_whole(data_dir):
-    counts = {"omniglot": (960, 10), "ndl-hiragana": (10_586, None)}
+    counts = {"omniglot": (960, 10), "ndl-hiragana": (10_588, None)}
     for name, (images, writers) in counts.items():
         dataset = load_dataset(data_dir / "hands" / f"{name}.npz", "all")
         assert len(dataset) == images

@@ -24,9 +24,10 @@ _WEAKEST_MODE = 0.01  # of a displacement field that counts, fraction of the str
 
 def uniform_columns(augmentation: ImageAugmentation, image_size: tuple[int, int]) -> int:
     """Return how many uniforms `parameters_from_uniforms` takes for an image of that height and width."""
+    columns = _FIELD + (augmentation.blur > 0)  # which takes the last one, so that without it nothing changes
     if not augmentation.elastic_alpha:
-        return _FIELD
-    return _FIELD + 2 * math.prod(field_modes(augmentation.elastic_sigma, side).shape[1] for side in image_size)
+        return columns
+    return columns + 2 * math.prod(field_modes(augmentation.elastic_sigma, side).shape[1] for side in image_size)
 
 
 def parameters_from_uniforms(
@@ -40,7 +41,7 @@ def parameters_from_uniforms(
 
     Returns:
         `[batch]` each: `rotation` and `shear` (radians), `shift_x`, `shift_y` (pixels), `zoom_x`, `zoom_y` and
-        `brightness` (factors), `cutout_x`, `cutout_y` (the square's center, pixels); `elastic`
+        `brightness` (factors), `cutout_x`, `cutout_y` (the square's center, pixels), `blur` (pixels); `elastic`
         `[batch, 4, 4, 2]` (displacement in x and y of the control points, pixels); and, if there is one, `field`
         `[batch, 2, i, j]` (strength of each pair of modes of the displacement field in x and y, pixels).
     """
@@ -59,11 +60,13 @@ def parameters_from_uniforms(
         "brightness": low + column["brightness"] * (high - low),
         "cutout_x": ops.floor(column["cutout_x"] * width),
         "cutout_y": ops.floor(column["cutout_y"] * height),
+        "blur": uniforms[:, -1] ** 2 * augmentation.blur,
         "elastic": ops.reshape(bend, (-1, _GRID, _GRID, 2)) * np.array([width, height], np.float32),
     }
     if augmentation.elastic_alpha:
         modes = [field_modes(augmentation.elastic_sigma, side).shape[1] for side in image_size]
-        strength = normals(uniforms[:, _FIELD:]) * (augmentation.elastic_alpha / math.sqrt(3))
+        fields = 2 * math.prod(modes)
+        strength = normals(uniforms[:, _FIELD : _FIELD + fields]) * (augmentation.elastic_alpha / math.sqrt(3))
         parameters["field"] = ops.reshape(strength, (-1, 2, *modes))
     return parameters
 
@@ -111,6 +114,8 @@ def augment(
     """
     if _moves(augmentation):
         images = _moved(images, parameters, augmentation)
+    if augmentation.blur:
+        images = _blurred(images, parameters["blur"], augmentation.blur)
     if augmentation.brightness_range is not None:
         images = ops.clip(images * parameters["brightness"][:, None, None, None], 0.0, 255.0)
     if noise is not None:
@@ -210,6 +215,20 @@ def _folded(coordinates: keras.KerasTensor, size: int, fill_mode: str) -> keras.
         coordinates = ops.mod(coordinates + 0.5, 2.0 * size)
         coordinates = ops.minimum(coordinates, 2.0 * size - coordinates) - 0.5
     return ops.clip(coordinates, 0.0, size - 1.0)
+
+
+def _blurred(images: keras.KerasTensor, deviations: keras.KerasTensor, largest: float) -> keras.KerasTensor:
+    """Return images `[batch, h, w, 1]` each blurred by its own Gaussian; `deviations` `[batch]`, at most `largest`."""
+    reach = max(1, round(2.5 * largest))
+    squares = np.arange(-reach, reach + 1, dtype=np.float32) ** 2
+    weights = ops.exp(-squares / (2 * ops.maximum(deviations[:, None], 0.1) ** 2))
+    weights = (weights / ops.sum(weights, axis=1, keepdims=True))[..., None, None, None]
+    for axis in (1, 2):
+        around = ((0, 0), *((reach, reach) if axis == side else (0, 0) for side in (1, 2)), (0, 0))
+        padded, size = ops.pad(images, around), images.shape[axis]
+        parts = [padded[:, k : k + size] if axis == 1 else padded[:, :, k : k + size] for k in range(2 * reach + 1)]
+        images = sum(weights[:, k] * part for k, part in enumerate(parts))
+    return images
 
 
 def _outside_square(

@@ -35,13 +35,14 @@ class ImageAugmentation:
     elastic: float = 0.0  # largest displacement of a control point of a 4 x 4 grid, fraction of the image size
     elastic_alpha: float = 0.0  # factor of the smoothed random displacements of Simard et al. 2003; 0: none
     elastic_sigma: float = 4.0  # standard deviation of that smoothing, pixels
+    blur: float = 0.0  # largest standard deviation of a Gaussian blur, pixels; most images get much less
     cutout: int = 0  # side of one zeroed square, pixels
     noise: float = 0.0  # fraction of pixels replaced by a random value
 
     def __post_init__(self) -> None:
         require_finite(self, "augmentation.")
         shifts = ("width_shift_range", "height_shift_range")
-        ranges = ("rotation_range", *shifts, "shear_range", "elastic", "elastic_alpha", "cutout")
+        ranges = ("rotation_range", *shifts, "shear_range", "elastic", "elastic_alpha", "blur", "cutout")
         require(NOT_NEGATIVE, self, ranges, "augmentation.")
         require(POSITIVE, self, ("elastic_sigma",), "augmentation.")
         require(BELOW_ONE, self, ("zoom_range", "noise"), "augmentation.")

@@ -21,6 +21,7 @@ NEUTRAL = {
     "brightness": 1.0,
     "cutout_x": 0.0,
     "cutout_y": 0.0,
+    "blur": 0.0,
 }
 
 
@@ -183,6 +184,34 @@ def test_cutout_blanks_one_square_and_nothing_else():
     expected = np.full(SIZE, 9, np.float32)
     expected[5:11, 7:13] = 0
     np.testing.assert_array_equal(moved, expected)
+
+
+def test_blur_is_that_of_a_gaussian_and_mostly_slight():
+    augmentation = ImageAugmentation(blur=2.0)
+    columns = uniform_columns(augmentation, (28, 28))
+    uniforms = np.random.default_rng(0).random((400, columns), dtype=np.float32)
+    parameters = parameters_from_uniforms(augmentation, uniforms, (28, 28))
+    deviations = np.asarray(parameters["blur"])
+    assert 1.8 < deviations.max() <= 2 and np.median(deviations) < 0.7
+    images = np.zeros((400, 28, 28, 1), np.float32)
+    images[:, 10:18, 9:12] = 255
+    found = np.asarray(augment(augmentation, images, parameters))[..., 0]
+    for row in (int(deviations.argmax()), int(np.abs(deviations - 0.8).argmin())):
+        expected = gaussian_filter(images[row, ..., 0], deviations[row], mode="constant")
+        np.testing.assert_allclose(found[row], expected, atol=4)
+    np.testing.assert_allclose(found[deviations.argmin()], images[0, ..., 0], atol=0.01)
+
+
+def test_without_blur_the_other_draws_stay_as_they_were():
+    plain, blurred = ImageAugmentation(elastic_alpha=8.0), ImageAugmentation(elastic_alpha=8.0, blur=1.0)
+    columns = [uniform_columns(augmentation, (28, 28)) for augmentation in (plain, blurred)]
+    assert columns[1] == columns[0] + 1
+    uniforms = np.random.default_rng(0).random((3, columns[1]), dtype=np.float32)
+    before, after = (
+        parameters_from_uniforms(augmentation, uniforms[:, :number], (28, 28))["field"]
+        for augmentation, number in zip((plain, blurred), columns, strict=True)
+    )
+    np.testing.assert_array_equal(before, after)
 
 
 def test_noise_replaces_the_stated_fraction():

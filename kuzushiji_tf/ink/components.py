@@ -13,7 +13,7 @@ DEEPEST = 0.3  # that a neighbor's piece reaches into the picture, fraction of i
 LARGEST = 0.85  # that a character is which has neighbors, fraction of the picture's longer side
 OFF_CENTER = 0.2  # that it lies off the middle of the picture, fraction of its side
 LEAST_SHARE = 0.25  # that it has of all ink
-CUT = 0.5  # ink of a piece at the picture's edge, as a fraction of its mean inside, if the edge cuts it
+CUT = 0.4  # ink of a piece at the picture's edge, as a fraction of its mean inside, if the edge cuts it
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +106,9 @@ def _are_specks(pieces: Pieces, ink: np.ndarray) -> np.ndarray:
 def _are_neighbors(pieces: Pieces, ink: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Return which pieces belong to neighbors of the character in the middle.
 
-    Neighbors are pieces that an edge cuts, and with them, on the same side or the opposite one, whole ones that would
-    draw the character away from the middle of the picture.
+    Neighbors are pieces that an edge cuts. Where there is any, whole pieces beside the character belong to neighbors
+    too if they would draw it away from the middle of the picture, and are on the same side as a cut one, on the
+    opposite side, or nearer to the edge than to the character.
     """
     size, boxes = np.array(ink.shape), pieces.boxes
     neighbors = np.zeros(len(boxes), bool)
@@ -124,17 +125,16 @@ def _are_neighbors(pieces: Pieces, ink: np.ndarray, kept: np.ndarray) -> np.ndar
         or amounts[central].sum() < LEAST_SHARE * amounts[kept].sum()
     ):
         return neighbors
-    for axis in (0, 1):
-        depths = np.where(high[:, axis] <= first[axis], high[:, axis], size[axis])
-        depths = np.where(low[:, axis] >= last[axis], size[axis] - low[:, axis], depths)
-        near = kept & (depths <= DEEPEST * size[axis])
-        cut = [number for number in np.flatnonzero(near) if _is_cut(pieces.numbers == number + 1, ink, axis)]
-        if cut:
-            middle = size[axis] - first[axis] - last[axis]
-            with_piece = size[axis] - np.minimum(first, low)[:, axis] - np.maximum(last, high)[:, axis]
-            neighbors[cut] = True
-            neighbors |= near & (np.abs(with_piece) > abs(middle))
-    return neighbors
+    before, after = high <= first, low >= last  # by axis
+    near = kept[:, np.newaxis] & (before | after) & (np.where(before, high, size - low) <= DEEPEST * size)
+    cut = near & (np.where(before, low, size - high) == 0)
+    for number, axis in np.argwhere(cut):
+        cut[number, axis] = _is_cut(pieces.numbers == number + 1, ink, axis)
+    with_piece = np.minimum(first, low) + np.maximum(last, high) - size
+    draws_away = np.abs(with_piece) > np.abs(first + last - size)
+    is_nearer = np.where(before, low, size - high) < np.where(before, first - high, low - last)  # to the edge
+    apart = near & draws_away & (cut.any(axis=0) | is_nearer)
+    return (cut | apart).any(axis=1) & cut.any()
 
 
 def _is_cut(piece: np.ndarray, ink: np.ndarray, axis: int) -> bool:

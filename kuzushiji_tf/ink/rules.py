@@ -16,7 +16,7 @@ IN_STRIP = 0.35  # of a strip's length must show the rule (dashes leave gaps) ..
 LEAST_STRIPS = 12  # ... in so many of them
 MOST_RULES = 12  # in each direction
 END = 0.02  # of the picture's width: a line that ends nearer to its side runs through to it
-LIGHTER = 0.6  # a rule has at most so much of the ink that the strokes have across ...
+LIGHTER = 0.7  # a rule has at most so much of the ink that the strokes have across ...
 LIGHTER_THROUGH = 0.85  # ... or so much if it runs through the whole picture
 LITTLE = 0.1  # of all ink: what is left without the rules must be more, or the strokes are among them
 

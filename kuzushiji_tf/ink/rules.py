@@ -68,6 +68,7 @@ def _find_lines(ink: np.ndarray, thickest: int, *, vertical: bool = False) -> li
     """Return the long, thin, straight, nearly horizontal lines of a picture."""
     height, width = ink.shape
     thin = ink - _opened(ink, thickest)
+    thin[thin < 0.5 * ink] = 0  # the edges of thicker ink
     seen = thin > FAINTEST
     starts = np.arange(STRIPS) * width // STRIPS
     shares = np.add.reduceat(seen, starts, axis=1, dtype=np.float32).T / np.diff([*starts, width])[:, np.newaxis]
@@ -104,13 +105,13 @@ def _trace(thin: np.ndarray, shares: np.ndarray, path: np.ndarray, thickest: int
 
 def _without(ink: np.ndarray, lines: list[_Line], thickest: int) -> np.ndarray:
     """Return the ink without lines, but for what is thicker than a rule where a stroke crosses them."""
-    ink = ink.copy()
+    ink, beyond = ink.copy(), thickest + 2  # a line may end under another one
     for vertical in (False, True):
         turned = ink.T if vertical else ink
         opened = _opened(turned, thickest)  # after the first direction's lines are gone: crossings go with the second
         for line in (line for line in lines if line.vertical == vertical):
             near = np.abs(np.arange(len(turned))[:, np.newaxis] - line.rows) <= thickest / 2 + 2
-            near[:, : max(0, line.first - 2)] = near[:, line.last + 3 :] = False
+            near[:, : max(0, line.first - beyond)] = near[:, line.last + 1 + beyond :] = False
             turned[near] = opened[near]
     return ink
 

@@ -33,6 +33,7 @@ from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.ink.strokes import Strokes
 
 IMAGE_SIZE = 64
+TEST_IMAGES = 40_000  # about, at most: synthetic figures deserve no more time than this
 UNKNOWN_SHARE = 1 / 20  # of the images are no characters (at least as many as a class has)
 # Of these: letters of scripts that Japanese is not written with, and what a camera sees; the rest are scribbles.
 LETTER_SHARE, SURFACE_SHARE = 0.25, 0.1
@@ -95,7 +96,8 @@ def _count(character: str, most: int) -> int:
 
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:
     size = options.image_size or options.stroke_size or IMAGE_SIZE
-    most = min(options.per_class, TEST_PER_CLASS) if split == "test" else options.per_class
+    enough = min(TEST_PER_CLASS, max(TEST_IMAGES // len(characters), 1))
+    most = min(options.per_class, enough) if split == "test" else options.per_class
     counts = [_count(character, most) for character in characters]
     ends = np.cumsum([*counts, max(most, round(UNKNOWN_SHARE * sum(counts)))])
     written, written_labels = written_images(characters, split, size, options)

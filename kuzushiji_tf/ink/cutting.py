@@ -10,7 +10,7 @@ FRINGE = 5  # pixels: what is erased goes with the faint ink around it
 TEXTURE = 85  # of a picture's longer side is one pixel of texture, as of pencil on rough paper
 FULL = 0.97  # of the strongest: typical ink that has it is left as it is
 BLURRED = 0.05  # of the character's longer side: wider edges are sharpened ...
-BLURRED_PIXELS = 2.5  # ... unless they are narrower than this, as in any small picture
+BLURRED_PIXELS = 5  # ... unless they are narrower than this, as in any small picture
 RADIUS = 0.3  # of the sharpening, in widths of an edge
 FILLED = 0.89  # of the longer side: in 99.5 % of the images of Kuzushiji-Kanji ink fills 57 of 64 pixels
 

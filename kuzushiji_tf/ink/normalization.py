@@ -28,9 +28,9 @@ def fit_image(image: Any, size: int, box: bool, ops: ModuleType = np) -> Any:
         image: `[..., height, width]`, ink 255 on black 0, any size and any numeric type.
         size: height and width of the result in pixels.
         box: True finds the box of the ink, centers it and scales it (aspect kept, up or down) until its longer side
-            leaves `MARGIN` free, then widens thin ink and brings it to full brightness; an image that looks as this
-            leaves it stays exactly as it is. False keeps the image as it is: the whole of it is resized, aspect kept,
-            the shorter side padded with black on both ends.
+            leaves `MARGIN` free, then widens thin ink and brings it to full brightness; beyond the image all is black.
+            An image that looks as this leaves it stays exactly as it is. False keeps the image as it is: the whole of
+            it is resized, aspect kept, the shorter side padded with black on both ends.
         ops: `numpy` or `keras.ops`.
 
     Returns:
@@ -54,6 +54,8 @@ def fit_image(image: Any, size: int, box: bool, ops: ModuleType = np) -> Any:
         side = 2 * ops.maximum(row, column)
     vertical = _interpolation(rows, row, side, size, ops)
     horizontal = _interpolation(columns, column, side, size, ops)
+    if not box:
+        vertical, horizontal = _within(vertical, ops), _within(horizontal, ops)
     fitted = ops.matmul(ops.matmul(vertical, image), ops.swapaxes(horizontal, -1, -2))
     return ops.where(is_fitted[..., None, None], fitted, finish_ink(fitted, ops)) if box else fitted
 
@@ -204,13 +206,26 @@ def ink_width(image: Any, ops: ModuleType = np) -> Any:
 
 
 def _interpolation(positions: Any, center: Any, side: Any, size: int, ops: ModuleType) -> Any:
-    """Return the weights `[..., size, n]` that resample `n` pixels around `center` to `size`; 0 outside the image."""
+    """Return the weights `[..., size, n]` that resample `n` pixels around `center` to `size`; black goes on beyond."""
     scale = (side / size)[..., None, None]
     target = ops.arange(size, dtype="float32")[:, None] + 0.5 - size / 2
     source = target * scale + center[..., None, None]
-    weights = ops.maximum(1 - ops.abs(positions + 0.5 - source) / ops.maximum(scale, 1.0), 0.0)
-    inside = (source > 0) & (source < ops.max(positions) + 1)
-    return ops.where(inside, weights / ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 1e-6), 0.0)
+    reach = ops.maximum(scale, 1.0)
+    weights = ops.maximum(1 - ops.abs(positions + 0.5 - source) / reach, 0.0)
+    after = source - 0.5 - ops.floor(source - 0.5)  # from the pixel before, as a fraction of a pixel
+    return weights / (_side_sum(after, reach, ops) + _side_sum(1 - after, reach, ops))
+
+
+def _side_sum(nearest: Any, reach: Any, ops: ModuleType) -> Any:
+    """Return the sum of a triangle's weights on one side of its middle, at whole pixels from the nearest one on."""
+    count = ops.floor(reach - nearest) + 1
+    return count - (count * nearest + count * (count - 1) / 2) / reach
+
+
+def _within(weights: Any, ops: ModuleType) -> Any:
+    """Return the weights of a resampling as if nothing went on beyond the image, and 0 outside it."""
+    share = ops.sum(weights, axis=-1, keepdims=True)
+    return ops.where(share > 0.5001, weights / ops.maximum(share, 0.5), 0.0)
 
 
 def _grown(image: Any, ops: ModuleType) -> Any:

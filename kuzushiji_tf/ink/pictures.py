@@ -43,7 +43,7 @@ def read_ink(source: str | Path | Image.Image | np.ndarray, polarity: Polarity =
     """
     if isinstance(source, str | Path):
         with _opened(source) as image:
-            open_small(image)
+            decode_small(image)
             ink = _to_ink(image, polarity, str(source))
     else:
         ink = to_ink(source, polarity)
@@ -84,7 +84,7 @@ def read_gray(path: str | Path) -> np.ndarray:
         return np.asarray(image.convert("L"))
 
 
-def open_small(image: Image.Image) -> None:
+def decode_small(image: Image.Image) -> None:
     """Let a JPEG picture of which only the header has been read be decoded small and gray, in a fraction of the time.
 
     The image says then that it is as small as this.

@@ -91,6 +91,16 @@ def test_dense_and_sparse_input_of_the_same_movement_give_nearly_the_same_image(
         assert character == "ね" or mean_difference(others, pen) > 0.5 * pen.mean()
 
 
+@pytest.mark.parametrize("size", [24, 32, 97])
+def test_a_tight_crop_is_fitted_as_if_it_had_a_margin(strokes, size):
+    for character in CHARACTERS:
+        picture = canvas(strokes[character])
+        rows, columns = (np.flatnonzero((picture > 80).any(axis=axis)) for axis in (1, 0))
+        tight = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        padded = np.pad(tight, 40)
+        np.testing.assert_allclose(fit_image(tight, size, box=True), fit_image(padded, size, box=True), atol=0.1)
+
+
 @pytest.mark.parametrize("size", [24, 28, 32, 64, 128])
 @pytest.mark.parametrize("pen", [1, 3, 10, 25])
 def test_what_is_fitted_already_stays_bit_for_bit(strokes, size, pen):

@@ -143,11 +143,11 @@ def take_photo() -> Image.Image:
     height, width = PHOTO
     cover = np.zeros(PHOTO, np.float32)
     cover[500:2500, 1000:3000] = render(normalize(load_strokes("永")["永"]), 2000, 80).astype(np.float32) / 255
-    light = 0.35 + 0.4 * np.arange(width, dtype=np.float32) / width + 0.2 * np.arange(height)[:, np.newaxis] / height
-    grain = np.random.default_rng(0).normal(0, 0.012, PHOTO)
-    gray = light * (1 - 0.85 * cover) + grain
-    color = gray[..., np.newaxis] * np.array([1, 0.97, 0.9])
-    return Image.fromarray(np.clip(np.rint(color * 255), 0, 255).astype(np.uint8))
+    light = 0.35 + 0.4 * np.linspace(0, 1, width, dtype=np.float32)
+    light = light + 0.2 * np.linspace(0, 1, height, dtype=np.float32)[:, np.newaxis]
+    grain = np.random.default_rng(0).standard_normal(PHOTO, np.float32)
+    gray = Image.fromarray(np.clip(255 * light * (1 - 0.85 * cover) + 3 * grain, 0, 255).astype(np.uint8))
+    return Image.merge("RGB", [gray, gray, gray.point(lambda level: level * 0.9)])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from PIL import Image
 from starlette.formparsers import MultiPartParser
 from starlette.types import Message
 
+from kuzushiji_tf.ink.pictures import decode_small
+
 T = TypeVar("T")
 IMAGE_FORMATS = ("PNG", "JPEG")
 RETRY_AFTER = {"Retry-After": "1"}  # seconds: a recognition takes milliseconds
@@ -102,7 +104,7 @@ async def read_in_time(reading: Awaitable[T], seconds: float) -> T:
 
 
 def open_image(content: bytes, limits: Limits) -> Image.Image:
-    """Return a PNG or JPEG picture of which only the header has been read.
+    """Return a PNG or JPEG picture of which only the header has been read; a JPEG is decoded no larger than needed.
 
     Raises:
         HTTPException: 422, not such a picture; 413, its header claims too many pixels.
@@ -115,6 +117,7 @@ def open_image(content: bytes, limits: Limits) -> Image.Image:
         raise HTTPException(422, "The image is not a PNG or JPEG file that can be read; save it again.") from None
     if max(image.size) > limits.image_side or image.width * image.height > limits.image_pixels:
         raise _too_large(limits)
+    decode_small(image)
     return image
 
 

@@ -16,8 +16,8 @@ from kuzushiji_tf.ink.strokes import MARGIN, PEN_WIDTH, Strokes, normalize, prep
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 INK_THRESHOLD = 0.3  # of the brightest pixel: what counts as ink when its box is sought
 LEAST_WIDTH = 1 / 20  # thinner ink is widened towards this, fraction of the image's side
-FITTED_BRIGHTNESS = 175  # gray levels: one fit leaves the typical ink at least as bright ...
-FITTED_WIDTH = 0.9  # ... and its strokes at least so wide, as a fraction of `LEAST_WIDTH`
+FITTED_BRIGHTNESS = 128  # gray levels: one fit leaves the typical ink at least as bright, drawings in pencil nearly ...
+FITTED_WIDTH = 0.9  # ... and strokes at least so wide, as a fraction of `LEAST_WIDTH`
 EDGE = 1.5  # pixels over which resizing by a triangle filter makes ink fade out
 
 

@@ -32,7 +32,8 @@ class EvaluateFlags:
     # a work directory, an exported folder, a .keras or .tflite file or a SavedModel; default: the last run
     target: tyro.conf.Positional[Path | None] = None
     dataset: str | None = None  # a data set, or a folder or .npz file of your own; default: what it was trained on
-    split: str | None = None  # test, train, or all of what is your own; default: test, but all of another .npz file
+    # test, train, or all of what is your own; default: test, but all of an .npz file that it learned nothing from
+    split: str | None = None
     # which file of a work directory: final (default) or best; of an exported folder: float32 (default), int8, ...
     file: str | None = None
     labels: Path | None = None  # a labels.txt with the classes, if there is none beside the file

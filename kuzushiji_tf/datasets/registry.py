@@ -1,7 +1,7 @@
 """Data sets by name: those of the project, those that a program or an installed package adds, and paths."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from importlib.metadata import EntryPoint
@@ -182,12 +182,14 @@ def splits_of(name: str) -> tuple[str, ...]:
     return tuple(split for split in first if all(split in other for other in others))
 
 
-def default_split(name: str, trained_on: str | None = None) -> str:
+def default_split(name: str, trained_on: str | None = None, forms: Iterable[str] = ()) -> str:
     """Return the split that a recognizer is evaluated on where none is named.
 
-    That is `test`, but all of an `.npz` file, unless it is the one that the recognizer was trained on.
+    That is `test`, but all of an `.npz` file, unless it is the one that the recognizer was trained on, or has the name
+    of one of the `forms` that it learned from, wherever they lay.
     """
     is_known = trained_on is not None and os.path.realpath(name) == os.path.realpath(trained_on)
+    is_known |= any(Path(form).name == Path(name).name for form in forms)
     return "all" if name.endswith(NPZ) and not is_known else "test"
 
 

@@ -88,7 +88,7 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
     Args:
         model: a recognizer, or the path of one, as `load_predictor` takes it.
         dataset: a data set or its name, as `load_dataset` takes it; None: the one that the recognizer was trained on.
-        split: of a named data set; None: `test`, and all of an `.npz` file that it was not trained on.
+        split: of a named data set; None: `test`, and all of an `.npz` file of which it learned nothing.
         output: folder of tables and pictures; an earlier evaluation in it is replaced. None: in the work directory of
             the run that the recognizer is from; for any other none are written.
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
@@ -113,7 +113,8 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
             options = options_of_run(origin.config, options.data_dir)
         # Strokes are drawn at the model's size; other images keep their own until they are resized.
         options = replace(options, image_size=image_size, stroke_size=predictor.image_size[0])
-        dataset = load_dataset(name, split or default_split(name, origin.trained_on), options)
+        forms = origin.config.forms if origin.config else ()
+        dataset = load_dataset(name, split or default_split(name, origin.trained_on, forms), options)
     folder = Path(output) if output else origin.output(dataset.name, dataset.split)
     return score(predictor, dataset, folder, origin.history)
 

@@ -150,6 +150,7 @@ def test_all_of_an_npz_file_is_evaluated_unless_it_was_trained_on(tmp_path, monk
     assert (
         default_split("hands.npz", "./hands.npz") == default_split(str(tmp_path / "hands.npz"), "hands.npz") == "test"
     )
+    assert default_split("hands.npz", "kana", ("a.ttf", "elsewhere/hands.npz")) == "test", "a part was learned from"
     assert default_split("kmnist") == default_split("mine/hands") == "test"
 
 

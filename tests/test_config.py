@@ -55,7 +55,9 @@ def test_config_comes_back_from_json_as_it_was(config):
 
 def test_recipe_is_read_and_absent_settings_keep_their_defaults(tmp_path):
     (tmp_path / "recipe.toml").write_text(
-        'dataset = "kmnist"\nforms = ["a.ttf", "b.npz", "c"]\nlearning_rate = 1\n[augmentation]\nbrightness_range = [1, 1.5]\n', encoding="utf-8"
+        'dataset = "kmnist"\nforms = ["a.ttf", "b.npz", "c"]\nlearning_rate = 1\n'
+        "[augmentation]\nbrightness_range = [1, 1.5]\n",
+        encoding="utf-8",
     )
     expected = TrainingConfig(
         dataset="kmnist",

@@ -13,7 +13,8 @@ DEEPEST = 0.3  # that a neighbor's piece reaches into the picture, fraction of i
 LARGEST = 0.85  # that a character is which has neighbors, fraction of the picture's longer side
 OFF_CENTER = 0.2  # that it lies off the middle of the picture, fraction of its side
 LEAST_SHARE = 0.25  # that it has of all ink
-CUT = 0.4  # ink of a piece at the picture's edge, as a fraction of its mean inside, if the edge cuts it
+FULL = 0.9  # of a piece's strongest ink: what the edge has of it if a stroke goes on beyond ...
+ACROSS = 0.7  # ... across so much of the stroke's width
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +139,12 @@ def _are_neighbors(pieces: Pieces, ink: np.ndarray, kept: np.ndarray) -> np.ndar
 
 
 def _is_cut(piece: np.ndarray, ink: np.ndarray, axis: int) -> bool:
-    """Return whether the picture's first or last row (or column) cuts through a piece of ink."""
-    profile = np.where(piece, ink, 0).sum(axis=1 - axis)
-    return bool(max(profile[0], profile[-1]) >= CUT * profile[profile > 0].mean())
+    """Return whether the picture's first or last row (or column) cuts through a piece of ink.
+
+    There is full ink then, across a stroke at least; ink that ends at the edge is faint there, or narrow.
+    """
+    piece = np.where(piece, ink, 0)
+    profile = piece.sum(axis=1 - axis)
+    edge = 0 if profile[0] > profile[-1] else -1
+    is_full = piece.max(axis=1 - axis)[edge] >= FULL * piece.max()
+    return bool(is_full and profile[edge] >= ACROSS * ink_width(piece))

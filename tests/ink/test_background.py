@@ -39,6 +39,12 @@ def test_chalk_is_found_on_a_board_that_is_lit_from_one_side(cover):
     assert_found(find_ink(photo), cover)
 
 
+def test_a_table_beside_the_paper_does_not_turn_ink_and_paper_over(cover):
+    photo = 1 - 0.85 * cover
+    photo[:14] = photo[:, -10:] = 0.25
+    assert is_dark_on_light(photo) and not is_dark_on_light(1 - photo)
+
+
 def test_the_grain_of_paper_is_no_ink(cover):
     grain = np.random.default_rng(0).normal(0, 0.03, cover.shape).astype(np.float32)
     assert_found(find_ink(np.clip(0.8 - 0.7 * cover + grain, 0, 1)), cover)

@@ -33,43 +33,45 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
     """
     check_split(path, split)
     arrays = read_npz_arrays(path, {"images": ("uint8", (3, 4)), "labels": ("text", (1,))}, {"writers": ("any", (1,))})
-    inks, labels, writers = _as_ink(path, arrays["images"]), arrays["labels"], arrays.get("writers")
+    images, labels, writers = _gray(path, arrays["images"]), arrays["labels"], arrays.get("writers")
     for name, values in (("labels", labels), ("writers", writers)):
-        if values is not None and len(values) != len(inks):
-            raise UserError(f"{path} holds {len(inks):,} images, but {len(values):,} {name}; it needs one for each.")
-    rows = np.flatnonzero([ink.any() for ink in inks])
-    blank = len(inks) - len(rows)
-    if not len(rows):
+        if values is not None and len(values) != len(images):
+            raise UserError(f"{path} holds {len(images):,} images, but {len(values):,} {name}; it needs one for each.")
+    classes, numbers = _classes(path, labels)
+    groups = None if writers is None else np.unique(writers, return_inverse=True)[1].astype(np.int32)
+    # By what the file holds, and not by the ink: the same images are held out in whatever way ink is found.
+    if groups is None:
+        is_test = held_out_rows(content_keys(images), numbers, len(classes))
+    else:
+        is_test = held_out_groups(groups, numbers, len(classes))
+    inks = _as_ink(images)
+    has_ink = np.array([ink.any() for ink in inks])
+    if not has_ink.any():
         raise UserError(f"{path} holds no image with any ink.")
-    classes, numbers = _classes(path, labels[rows])
-    groups = None if writers is None else np.unique(writers[rows], return_inverse=True)[1].astype(np.int32)
-    own_size = max(arrays["images"].shape[1:3])
-    chosen = np.arange(len(rows))
-    if split != "all":
-        if groups is None:
-            is_test = held_out_rows(content_keys(_fitted(inks, rows, own_size)), numbers, len(classes))
-        else:
-            is_test = held_out_groups(groups, numbers, len(classes))
-        chosen = chosen[rows_of(path, is_test, split)]
+    rows = np.arange(len(images))[rows_of(path, is_test, split)]
+    blank = int((~has_ink[rows]).sum())
+    rows = rows[has_ink[rows]]
     return CharacterDataset(
         path.stem,
         split,
-        _fitted(inks, rows[chosen], options.image_size or own_size),
-        numbers[chosen],
+        _fitted(inks, rows, options.image_size or max(images.shape[1:])),
+        numbers[rows],
         classes,
         UNKNOWN_LICENCE,
         UNKNOWN_LICENCE,
-        groups=None if groups is None else groups[chosen],
+        groups=None if groups is None else groups[rows],
         left_out={"blank": blank} if blank else {},
     )
 
 
-def _as_ink(path: Path, images: np.ndarray) -> list[np.ndarray]:
+def _gray(path: Path, images: np.ndarray) -> np.ndarray:
+    if images.ndim == 4 and images.shape[3] != 1:
+        raise UserError(f"{path}: images has {images.shape[3]} channels; it must be gray, [n, height, width].")
+    return images.reshape(images.shape[:3])
+
+
+def _as_ink(images: np.ndarray) -> list[np.ndarray]:
     """Return the ink of each image, as `to_ink` finds it; all are dark on light, or all light on dark."""
-    if images.ndim == 4:
-        if images.shape[3] != 1:
-            raise UserError(f"{path}: images has {images.shape[3]} channels; it must be gray, [n, height, width].")
-        images = images[..., 0]
     looked_at = images[:: max(len(images) // LOOKED_AT, 1)]
     dark = np.mean([is_dark_on_light(image.astype(np.float32) / 255) for image in looked_at]) > 0.5
     return [to_ink(image, "dark" if dark else "light") for image in images]

@@ -7,6 +7,7 @@ import pytest
 
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.core import content_keys
+from kuzushiji_tf.datasets.own import npz_files
 from kuzushiji_tf.errors import MissingFileError, UserError
 
 COUNT = 42
@@ -129,3 +130,10 @@ def test_the_real_hands_are_read_whole(data_dir):
         assert len(dataset) == images
         assert (None if dataset.groups is None else len(set(dataset.groups))) == writers
         assert np.median(dataset.images) == 0
+
+
+def test_the_same_images_are_held_out_in_whatever_way_ink_is_found(tmp_path, arrays, monkeypatch):
+    path = save(tmp_path / "hands.npz", {key: arrays[key] for key in ("images", "labels")})
+    held_out = load_dataset(path, "test").images
+    monkeypatch.setattr(npz_files, "to_ink", lambda image, _polarity: 255 - image)
+    np.testing.assert_array_equal(load_dataset(path, "test").images[:, 2:-2] > 128, held_out[:, 2:-2] > 128)

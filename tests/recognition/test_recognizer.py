@@ -136,7 +136,7 @@ def test_where_the_ink_is_does_not_matter_and_a_margin_is_left_for_a_recognizer_
         for shift in (0, 5):
             reader.recognize(np.roll(drawing, shift, axis=0), polarity="light")
     assert np.array_equal(seen[0], seen[1]) and np.array_equal(seen[2], seen[3])
-    assert not seen[0][0].any() and seen[2][0].any()
+    assert seen[0][0].max() < 100 < seen[2][0].max()
 
 
 @pytest.mark.parametrize("pixels", [(8000, 7000), (10_000, 12_000), (60_000, 60_000)])

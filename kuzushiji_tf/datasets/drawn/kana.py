@@ -117,7 +117,8 @@ def draw_characters(
 
 def about(options: LoadOptions) -> dict[str, Any]:
     """Return what a drawn data set says of itself: licence, credit, ink and normalization."""
-    credit = "; ".join([CREDIT, *(f"forms of {Path(form).name}" for form in options.forms)])
+    images = [Path(form).stem for form in options.forms if not is_font(form)]
+    credit = "; ".join([CREDIT, *(f"images of {name}" for name in images)])
     return {"licence": LICENCE, "credit": credit, "ink": "synthetic", "normalization": "ink-box"}
 
 

@@ -25,7 +25,7 @@ from tests.snippets import ROOT
 pytestmark = pytest.mark.slow
 
 STROKES = [[[20, 20], [50, 14], [80, 22]], [[18, 70], [50, 84], [88, 76]]]  # こ, or 二
-PRETRAINED = ("kana", "kkanji", "kmnist", "touch-joyo", "touch-kana")
+PRETRAINED = ("kana", "kkanji", "kmnist", "touch-all", "touch-joyo", "touch-kana")
 CARRIED = ("labels.txt", "model-int8.tflite", "model.json")
 MOST_BYTES_OF_MODELS, MOST_BYTES_INSTALLED = 8_000_000, 200_000_000
 HEAVY = ("tensorflow", "keras", "scipy", "sklearn", "matplotlib")

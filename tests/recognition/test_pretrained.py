@@ -16,7 +16,7 @@ STROKES = [[[20, 20], [50, 14], [80, 22]], [[18, 70], [50, 84], [88, 76]]]  # „Å
 
 
 def test_the_names_are_those_of_the_recognizers_and_of_nothing_else():
-    assert pretrained_names() == ["kana", "kkanji", "kmnist", "touch-joyo", "touch-kana"]
+    assert pretrained_names() == ["kana", "kkanji", "kmnist", "touch-all", "touch-joyo", "touch-kana"]
     assert PRETRAINED == ROOT / "saved_models", "a checkout has them once"
 
 

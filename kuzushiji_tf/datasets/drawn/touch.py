@@ -65,7 +65,7 @@ def load_touch_joyo(split: str, options: LoadOptions) -> CharacterDataset:
 
 
 def load_touch_all(split: str, options: LoadOptions) -> CharacterDataset:
-    """Draw the classes of `touch-joyo` and every other kanji that KanjiVG has, 6,431 in all; as `load_touch_kana`."""
+    """Draw the classes of `touch-joyo` and every other kanji that KanjiVG has, 6,422 in all; as `load_touch_kana`."""
     joyo = "".join(joyo_kanji())
     others = [kanji for kanji in characters_with_strokes() if _is_kanji(kanji) and kanji not in SIGNS + joyo]
     return _load("touch-all", KANA + SIGNS + joyo + "".join(others), split, options)

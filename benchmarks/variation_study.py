@@ -58,7 +58,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tests = hands()
     fonts = open_fonts([form for form in load_recipe("recipes/touch-kana.toml").forms if is_font(form)], SIZE)
-    print(f"{'setting':26}" + "".join(f"{name:>18}" for name in tests) + f"{'seconds':>9}")
+    print(f"{'setting':26}" + "".join(f"{name:>20}" for name in tests) + f"{'seconds':>9}")
     results = {}
     for name in arguments.settings:
         start = time.perf_counter()
@@ -66,7 +66,7 @@ def main() -> None:
         images = draw_characters(KANA, arguments.per_class, (arguments.seed, 0), SIZE, who)
         predict = train(images, arguments.seed)
         scores = {test: score(predict(pictures), labels) for test, (pictures, labels) in tests.items()}
-        row = "".join(f"{100 * top1:11.1f}{loss:7.3f}" for top1, loss in scores.values())
+        row = "".join(f"{100 * top1:13.1f}{loss:7.3f}" for top1, loss in scores.values())
         print(f"{name:26}{row}{time.perf_counter() - start:9.0f}", flush=True)
         for test, (top1, loss) in scores.items():
             results |= {f"{name}_{test}_top1": top1, f"{name}_{test}_loss": loss}

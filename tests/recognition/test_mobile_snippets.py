@@ -87,4 +87,6 @@ def test_the_licence_lines_repeat_the_credits_of_the_cards():
         training = json.loads(path.read_text(encoding="utf-8"))["training"]
         (line,) = [line for line in text.splitlines() if line.startswith("|") and f"`{path.parent.name}`" in line]
         assert training["licence"] in line
-        assert all(credit in line for credit in training["credit"].split("; "))
+        # Files that a recipe names under `forms` stand in docs/licences.md.
+        credits_ = [part for part in training["credit"].split("; ") if not part.startswith(("forms of", "images of"))]
+        assert credits_ and all(credit in line for credit in credits_)

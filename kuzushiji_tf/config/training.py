@@ -199,8 +199,9 @@ class TrainingConfig:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values, for JSON."""
-        return asdict(self)
+        """Return the settings as plain values, as JSON has them."""
+        settings: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return settings
 
     @property
     def sha256(self) -> str:

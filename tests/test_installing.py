@@ -148,7 +148,7 @@ def test_the_server_answers_and_says_what_its_page_needs(serving, tmp_path):
         body = json.dumps({"model": "touch-joyo", "strokes": STROKES}).encode()
         request = urllib.request.Request(f"{address}/v1/recognize", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
-            assert json.load(answer)["candidates"][0]["character"] == "二"
+            assert json.load(answer)["candidates"][0]["character"] == "こ"
         with urllib.request.urlopen(f"{address}/healthz", timeout=30) as answer:
             assert answer.status == 200
         process.terminate()

@@ -32,11 +32,9 @@ class Font:
 
     def glyph(self, character: str) -> Image.Image | None:
         """Return the picture of a character, white on black, or None where the font lacks it or leaves it blank."""
-        font = _opened(self.name, self.pixels)
-        mask = _picture(font, character, self.pixels)
-        if mask.getbbox() is None or mask.tobytes() == _picture(font, _MISSING, self.pixels).tobytes():
-            return None
-        return mask
+        mask = _picture(_opened(self.name, self.pixels), character, self.pixels)
+        is_missing = mask.getbbox() is None or mask.tobytes() == _missing(self.name, self.pixels)
+        return None if is_missing else mask
 
 
 def is_font(path: str) -> bool:
@@ -111,6 +109,12 @@ def _opened(name: str, pixels: int) -> ImageFont.FreeTypeFont:
         raise MissingFileError(
             f"There is no font {name}, neither here nor among the system's; install it or leave it out of forms."
         ) from None
+
+
+@lru_cache(maxsize=64)
+def _missing(name: str, pixels: int) -> bytes:
+    """Return the pixels of the glyph with which a font answers for what it lacks."""
+    return _picture(_opened(name, pixels), _MISSING, pixels).tobytes()
 
 
 def _picture(font: ImageFont.FreeTypeFont, character: str, pixels: int) -> Image.Image:

@@ -41,8 +41,8 @@ WRITTEN = ("LATIN", "GREEK", "CYRILLIC")  # the scripts of capitals that are cla
 KANA = HIRAGANA + KATAKANA + "ヴゐゑヰヱ"
 # What Japanese is written with besides: iteration marks, the long vowel, a round zero, punctuation, digits, capitals.
 SIGNS = "々ゝゞヽヾ〆〇ー、。「」・？！" + string.digits + string.ascii_uppercase
-# Of the drawings of another class: what may be either is a kana or a kanji in common use sooner.
-SIGN_SHARE = RARE_SHARE = 1 / 3
+# How often signs and rare kanji are drawn: what may be either is a kana or a kanji in common use sooner.
+SELDOM_SHARE = 1 / 3
 
 
 def load_touch_kana(split: str, options: LoadOptions) -> CharacterDataset:
@@ -89,9 +89,8 @@ def _is_rare(kanji: str) -> bool:
 
 def _count(character: str, most: int) -> int:
     """Return how often a character is drawn where a common one is drawn `most` times."""
-    if character in SIGNS:
-        return max(round(SIGN_SHARE * most), 1)
-    return max(round(RARE_SHARE * most), 1) if in_script(character, "kanji") and _is_rare(character) else most
+    is_seldom = character in SIGNS or (in_script(character, "kanji") and _is_rare(character))
+    return max(round(SELDOM_SHARE * most), 1) if is_seldom else most
 
 
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:

@@ -44,17 +44,16 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
         is_test = held_out_rows(content_keys(images), numbers, len(classes))
     else:
         is_test = held_out_groups(groups, numbers, len(classes))
-    inks = _as_ink(images)
+    chosen = np.arange(len(images))[rows_of(path, is_test, split)]
+    inks = _as_ink(images, chosen)
     has_ink = np.array([ink.any() for ink in inks])
     if not has_ink.any():
         raise UserError(f"{path} holds no image with any ink.")
-    rows = np.arange(len(images))[rows_of(path, is_test, split)]
-    blank = int((~has_ink[rows]).sum())
-    rows = rows[has_ink[rows]]
+    rows, blank = chosen[has_ink], int((~has_ink).sum())
     return CharacterDataset(
         path.stem,
         split,
-        _fitted(inks, rows, options.image_size or max(images.shape[1:])),
+        _fitted([ink for ink in inks if ink.any()], options.image_size or max(images.shape[1:])),
         numbers[rows],
         classes,
         UNKNOWN_LICENCE,
@@ -70,11 +69,11 @@ def _gray(path: Path, images: np.ndarray) -> np.ndarray:
     return images.reshape(images.shape[:3])
 
 
-def _as_ink(images: np.ndarray) -> list[np.ndarray]:
-    """Return the ink of each image, as `to_ink` finds it; all are dark on light, or all light on dark."""
+def _as_ink(images: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    """Return the ink of some rows, as `to_ink` finds it; all images are dark on light, or all light on dark."""
     looked_at = images[:: max(len(images) // LOOKED_AT, 1)]
     dark = np.mean([is_dark_on_light(image.astype(np.float32) / 255) for image in looked_at]) > 0.5
-    return [to_ink(image, "dark" if dark else "light") for image in images]
+    return [to_ink(images[row], "dark" if dark else "light") for row in rows]
 
 
 def _classes(path: Path, labels: np.ndarray) -> tuple[Labels, np.ndarray]:
@@ -91,8 +90,5 @@ def _classes(path: Path, labels: np.ndarray) -> tuple[Labels, np.ndarray]:
     return classes, numbers[positions]
 
 
-def _fitted(inks: list[np.ndarray], rows: np.ndarray, size: int) -> np.ndarray:
-    fitted = np.empty((len(rows), size, size), np.uint8)
-    for place, row in enumerate(rows):
-        fitted[place] = np.rint(fit_image(inks[row], size, box=False))
-    return fitted
+def _fitted(inks: list[np.ndarray], size: int) -> np.ndarray:
+    return np.stack([np.rint(fit_image(ink, size, box=False)).astype(np.uint8) for ink in inks])

@@ -1,6 +1,8 @@
 """Letters of other scripts than a data set's: what a recognizer of its characters may be shown, and should refuse."""
 
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +18,12 @@ from kuzushiji_tf.datasets.kanjivg import has_strokes
 # DejaVu's faces come with matplotlib. Of the scripts that they have, those whose letters are mere corners and bars
 # (Canadian syllabics, Lisu, Tifinagh, Ogham) look like kana too often.
 FACES = ("Sans", "Sans-Bold", "Sans-Oblique", "SansMono", "Serif", "Serif-Bold", "Serif-Italic")
-_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "LAO", "NKO", "COPTIC")
-# Without their marks: what people could take for 丨 丁 廾 乂 乙 ヨ 三 口 し 厂 几 人 山 中 川 or for a mere stroke.
-_LIKE_KANJI = frozenset("IilıTtHXxZzEFOoLJjYyVvKNnmuwWΓΙιΞΛΟοΠπΤτΥΦφΨψΧωГгЕЗІОоПпТтУФфХхЦцЧчШшЩщЭэЮӀוזןסרדךاأإآ")
+_SCRIPTS = (
+    *("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "LAO", "NKO", "COPTIC"),
+    *("HANGUL", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "TELUGU", "KANNADA", "KHMER"),  # not in DejaVu
+)
+# Without their marks: what people could take for 丨 丁 廾 乂 乙 ヨ 三 口 し 厂 几 人 山 中 川, a digit or a stroke.
+_LIKE_KANJI = frozenset("ՕՈՍՏԼՀԵIilıTtHXxZzEFOoLJjYyVvKNnmuwWΓΙιΞΛΟοΠπΤτΥΦφΨψΧωГгЕЗІОоПпТтУФфХхЦцЧчШшЩщЭэЮӀוזןסרדךاأإآ")
 _MOST_SLENDER = 1.5  # width to height, or height to width, of several letters in a square
 # What the kana were made from (jibo): as a picture each is a kana, in the hand of the time, and no other script's.
 JIBO = (
@@ -30,16 +35,36 @@ JIBO = (
 )
 
 
+@dataclass(frozen=True)
+class Face:
+    """A font's file, and the letters that it has of each script."""
+
+    file: Path
+    alphabets: tuple[str, ...]
+
+    def without(self, scripts: tuple[str, ...]) -> "Face":
+        """Return the face without scripts, named as the letters' names in Unicode begin: `LATIN`."""
+        return Face(self.file, tuple(letters for letters in self.alphabets if _script(letters[0]) not in scripts))
+
+
 @cache
-def foreign_letters() -> tuple[tuple[Path, tuple[str, ...]], ...]:
-    """Return the files of the faces, each with the letters that it has of every script."""
+def dejavu_faces() -> tuple[Face, ...]:
+    """Return the faces of DejaVu, which come with matplotlib."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    found = []
-    for file in (folder / f"DejaVu{face}.ttf" for face in FACES):
-        letters = [chr(code) for code in sorted(FT2Font(file).get_charmap()) if is_foreign(chr(code))]
-        by_script = ("".join(letter for letter in letters if _script(letter) == script) for script in _SCRIPTS)
-        found.append((file, tuple(alphabet for alphabet in by_script if alphabet)))
-    return tuple(found)
+    return tuple(_face(folder / f"DejaVu{face}.ttf") for face in FACES)
+
+
+@cache
+def foreign_faces(files: tuple[Path, ...], without: tuple[str, ...]) -> tuple[Face, ...]:
+    """Return the faces of DejaVu and of font files that have letters of scripts other than those `without`."""
+    faces = (*dejavu_faces(), *map(_face, files))
+    return tuple(face for face in (face.without(without) for face in faces) if face.alphabets)
+
+
+def _face(file: Path) -> Face:
+    letters = [chr(code) for code in sorted(FT2Font(file).get_charmap()) if is_foreign(chr(code))]
+    by_script = ("".join(letter for letter in letters if _script(letter) == script) for script in _SCRIPTS)
+    return Face(file, tuple(alphabet for alphabet in by_script if alphabet))
 
 
 def foreign_characters(classes: Labels) -> tuple[str, ...]:
@@ -62,7 +87,7 @@ def foreign_characters(classes: Labels) -> tuple[str, ...]:
     return tuple(character for character in kanji + katakana if look_alike(character) not in known)
 
 
-def draw_letters(random: np.random.Generator, size: int, without: tuple[str, ...] = ()) -> np.ndarray:
+def draw_letters(random: np.random.Generator, size: int, faces: Sequence[Face] | None = None) -> np.ndarray:
     """Return one to three letters of a script, beside or above each other, in white on black.
 
     Several fill a square as the parts of a kanji do, and as the syllables of Hangul.
@@ -70,18 +95,18 @@ def draw_letters(random: np.random.Generator, size: int, without: tuple[str, ...
     Args:
         random: what decides about them.
         size: height and width in pixels.
-        without: scripts to leave out, as Unicode's names of characters begin: `LATIN`.
+        faces: what they are chosen from; None means those of DejaVu.
 
     Returns:
         float `[size, size]`, 0..1.
     """
-    file, faces = foreign_letters()[random.integers(len(FACES))]
-    alphabets = [letters for letters in faces if _script(letters[0]) not in without]
-    letters = alphabets[random.integers(len(alphabets))]
+    faces = faces or dejavu_faces()
+    face = faces[random.integers(len(faces))]
+    letters = face.alphabets[random.integers(len(face.alphabets))]
     parts = [letters[random.integers(len(letters))] for _ in range(random.choice([1, 1, 2, 3]))]
     text = random.choice(["", "\n"]).join(parts)
     picture = Image.new("L", (2 * size, 2 * size))
-    font = _font(file, 2 * size // 3)
+    font = _font(face.file, 2 * size // 3)
     ImageDraw.Draw(picture).text((size, size), text, 255, font, "mm", spacing=-size // 8, align="center")
     cut = picture.crop(picture.getbbox() or (0, 0, size, size))
     ratio = np.clip(cut.width / cut.height, 1 / _MOST_SLENDER, _MOST_SLENDER)
@@ -98,6 +123,8 @@ def _font(file: Path, pixels: int) -> ImageFont.FreeTypeFont:
 def is_foreign(letter: str) -> bool:
     """Return whether a character is a letter of another script that looks like none of the Japanese ones."""
     if unicodedata.category(letter) not in ("Lu", "Ll", "Lo") or _script(letter) not in _SCRIPTS:
+        return False
+    if _script(letter) == "HANGUL" and not "가" <= letter <= "힣":  # parts of syllables are like 人, 口 or 大
         return False
     return unicodedata.normalize("NFKD", letter)[0] not in _LIKE_KANJI
 

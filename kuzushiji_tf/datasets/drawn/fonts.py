@@ -30,6 +30,11 @@ class Font:
     name: str
     pixels: int
 
+    @property
+    def file(self) -> Path:
+        """Where the font is."""
+        return Path(str(_opened(self.name, self.pixels).path))
+
     def glyph(self, character: str) -> Image.Image | None:
         """Return the picture of a character, white on black, or None where the font lacks it or leaves it blank."""
         mask = _picture(_opened(self.name, self.pixels), character, self.pixels)

@@ -26,7 +26,7 @@ DRAWN_AT_ONCE = 128  # images
 
 TREMORS = (2.0, 4.5)  # waves along a stroke as long as the box
 MOST_INK = 32.0  # a pen's width in pixels of an image of 64, times the length of all strokes: wider ones leave a blot
-SERIF_LENGTHS = (0.03, 0.1)  # fraction of the box
+SERIF_LENGTHS = (0.03, 0.13)  # fraction of the box
 
 _CHARACTER_DRAWS, _STROKE_DRAWS = 39, 36  # random numbers that one image takes, besides those of `inks`
 
@@ -158,7 +158,7 @@ def _trim(model: _Model, points: np.ndarray, table: np.ndarray, variation: Varia
 
 def _vary_strokes(model: _Model, points: np.ndarray, signed: np.ndarray, variation: Variation) -> np.ndarray:
     """Bend, turn, scale and shift each stroke on its own; `signed` `[n, s, 11]`."""
-    bends = signed[:, :, 0:6].reshape(*signed.shape[:2], 3, 2) * model.lengths[:, np.newaxis, np.newaxis]
+    bends = signed[:, :, 0:6].reshape(*signed.shape[:2], 3, 2) * np.minimum(model.lengths, 1)[:, np.newaxis, np.newaxis]
     points = points + variation.stroke_bend * np.einsum("npmx,mp->npx", bends[:, model.stroke_of], model.bends)
     center = model.mean_of_strokes(points)
     angle = variation.stroke_rotation * signed[:, :, 6]

@@ -32,7 +32,7 @@ from kuzushiji_tf.ink.strokes import Strokes
 IMAGE_SIZE = 32
 FONT_SHARE = 0.3  # of a character's drawings are glyphs of fonts, where there are any
 # Told apart by the direction of their strokes alone, which even careless hands keep to: they vary less.
-DIRECTED, DIRECTED_VARIATION = frozenset("シツソンジヅゾ"), 0.6
+DIRECTED, DIRECTED_VARIATION = frozenset("シツソンジヅゾ"), 0.5
 KAISHO_WEIGHT = 0.5  # of the form that the hand writes, where KanjiVG has it beside the one that is printed
 TEST_PER_CLASS = 50  # synthetic figures deserve no more time than this
 HIRAGANA = (

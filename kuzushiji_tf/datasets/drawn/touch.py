@@ -5,6 +5,7 @@ figures that count are those of people's hands.
 """
 
 import string
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.characters.scripts import in_script
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.drawn import inks
-from kuzushiji_tf.datasets.drawn.alphabets import draw_letters
+from kuzushiji_tf.datasets.drawn.alphabets import Face, draw_letters, foreign_faces
 from kuzushiji_tf.datasets.drawn.kana import (
     HIRAGANA,
     KATAKANA,
@@ -34,9 +35,9 @@ from kuzushiji_tf.ink.strokes import Strokes
 
 IMAGE_SIZE = 64
 TEST_IMAGES = 40_000  # about, at most: synthetic figures deserve no more time than this
-UNKNOWN_SHARE = 1 / 20  # of the images are no characters (at least as many as a class has)
+UNKNOWN_SHARE = 1 / 10  # of the images are no characters (at least as many as a class has)
 # Of these: letters of scripts that Japanese is not written with, and what a camera sees; the rest are scribbles.
-LETTER_SHARE, SURFACE_SHARE = 0.25, 0.1
+LETTER_SHARE, SURFACE_SHARE = 0.35, 0.15
 WRITTEN = ("LATIN", "GREEK", "CYRILLIC")  # the scripts of capitals that are classes, or look like them
 KANA = HIRAGANA + KATAKANA + "ヴゐゑヰヱ"
 # What Japanese is written with besides: iteration marks, the long vowel, a round zero, punctuation, digits, capitals.
@@ -49,8 +50,8 @@ def load_touch_kana(split: str, options: LoadOptions) -> CharacterDataset:
     """Draw the 147 hiragana and katakana, 51 signs, digits and letters, and things that are no character.
 
     Images are uint8 `[n, size, size]` with size `options.image_size` or 64, in class order, `options.per_class` of each
-    kana and common kanji, a third as many of each sign and rare kanji. A twentieth of the images, and at least
-    `per_class`, are no characters. The training split has the images of the `.npz` files of `options.forms` behind
+    kana and common kanji, a third as many of each sign and rare kanji. A tenth more, and at least `per_class`,
+    are no characters. The training split has the images of the `.npz` files of `options.forms` behind
     these.
 
     Raises:
@@ -104,22 +105,33 @@ def _load(name: str, characters: str, split: str, options: LoadOptions) -> Chara
     entropy, hands = (options.seed, int(split == "test")), hands_of(options, size)
     for character, count, end in zip(characters, counts, ends[:-1], strict=True):
         images[end - count : end] = draw_characters(character, count, entropy, size, hands)
-    models = [form.strokes for character in characters for form in forms_of(character)]
-    images[ends[-2] : ends[-1]] = _draw_others(ends[-1] - ends[-2], (*entropy, ord(UNKNOWN)), size, models)
+    unknown = Unknown(
+        models=[form.strokes for character in characters for form in forms_of(character)],
+        faces=foreign_faces(tuple(font.file for font in hands.fonts), WRITTEN),
+    )
+    images[ends[-2] : ends[-1]] = _draw_others(ends[-1] - ends[-2], (*entropy, ord(UNKNOWN)), size, unknown)
     images[ends[-1] :] = written
     labels = np.repeat(np.arange(len(characters) + 1), np.diff(ends, prepend=0))
     labels = np.concatenate([labels, written_labels]).astype(np.int32)
     return CharacterDataset(name, split, images, labels, Labels((*characters, UNKNOWN)), **about(options))
 
 
-def _draw_others(count: int, entropy: tuple[int, ...], size: int, models: list[Strokes]) -> np.ndarray:
+@dataclass(frozen=True)
+class Unknown:
+    """What is drawn as no character: strokes of these in disorder, and letters of these faces."""
+
+    models: list[Strokes]
+    faces: tuple[Face, ...]
+
+
+def _draw_others(count: int, entropy: tuple[int, ...], size: int, unknown: Unknown) -> np.ndarray:
     """Draw what is no character, in the ink that characters have; uint8 `[count, size, size]`."""
     letters, surfaces = round(LETTER_SHARE * count), round(SURFACE_SHARE * count)
-    scribbles = draw_scribbles(count - letters - surfaces, entropy, size, models)
+    scribbles = draw_scribbles(count - letters - surfaces, entropy, size, unknown.models)
     pictures = np.empty((letters + surfaces, size, size), np.float32)
     ink = np.empty((letters + surfaces, inks.DRAWS), np.float32)
     for number in range(len(pictures)):
         random = np.random.default_rng([*entropy, count, number])
-        drawn = draw_letters(random, size, WRITTEN) if number < letters else draw_surface(random, size)
+        drawn = draw_letters(random, size, unknown.faces) if number < letters else draw_surface(random, size)
         pictures[number], ink[number] = fit_image(255 * drawn, size, box=True), random.random(inks.DRAWS)
     return np.concatenate([scribbles, np.rint(inks.weather(pictures, ink, Variation())).astype(np.uint8)])

@@ -16,7 +16,7 @@ class Variation:
     strokes is multiplied by its carelessness, which is drawn for each image: most hands are neat, a few are wild.
     """
 
-    carelessness: tuple[float, float] = (0.4, 2.2)  # from the neatest to the wildest; the mean is 1
+    carelessness: tuple[float, float] = (0.4, 2.6)  # from the neatest to the wildest; most are below the mean, 1.13
     rotation: float = 0.17  # of the character
     shear: float = 0.25
     aspect: float = 0.3  # the width's scale against the height's
@@ -26,11 +26,11 @@ class Variation:
     stroke_shift: float = 0.05
     stroke_scale: float = 0.2
     stroke_rotation: float = 0.16
-    stroke_bend: float = 0.07  # of the stroke's length
+    stroke_bend: float = 0.07  # of the stroke's length, and at most of the box
     trim: float = 0.12  # cut off or lengthened at each end of a stroke, fraction of its length
     tremor: float = 0.02  # of the shakiest hand or mouse
     no_hook: float = 0.5  # probability that the hook at a stroke's end is left out
-    serif: float = 0.1  # probability that a hand copies the serifs of print
+    serif: float = 0.25  # probability that a hand copies the serifs of print
     haste: float = 1.0  # from the model (0) towards its simplest form (1)
     join: float = 0.5  # probability that the pen stays down where the next stroke begins at once
     mark_shift: float = 0.06  # of the voicing marks together
@@ -40,8 +40,8 @@ class Variation:
     brush_width: tuple[float, float] = (4.0, 9.0)
     softness: float = 3.0  # pixels of an image of 64 over which ink fades at its edge, on top of antialiasing
     brightness: float = 0.3  # by how much ink may be dimmer than full
-    grain: float = 0.3  # probability of an uneven line, as of a pencil or a dry brush
-    scan: float = 0.3  # probability that the image went through a camera, a scanner or a file that lost something
+    grain: float = 0.2  # probability of an uneven line, as of a pencil or a dry brush
+    scan: float = 0.25  # probability that the image went through a camera, a scanner or a file that lost something
     placement: float = 0.03  # of the finished character in its image, and of its size
 
     def scaled(self, factor: float) -> "Variation":

@@ -7,7 +7,8 @@ import pytest
 
 from kuzushiji_tf.characters.labels import UNKNOWN, Labels
 from kuzushiji_tf.datasets import load_dataset
-from kuzushiji_tf.datasets.drawn.alphabets import JIBO, foreign_characters, foreign_letters
+from kuzushiji_tf.datasets.drawn import touch
+from kuzushiji_tf.datasets.drawn.alphabets import JIBO, dejavu_faces, foreign_characters, foreign_faces, is_foreign
 from kuzushiji_tf.datasets.drawn.others import draw_others, with_others
 from kuzushiji_tf.datasets.drawn.surfaces import draw_surface
 from kuzushiji_tf.errors import UserError
@@ -50,9 +51,22 @@ def test_sharpness_is_no_clue(data_dir):
 
 
 def test_letters_of_other_scripts_have_no_kanji_twin():
-    letters = {letter for _, alphabets in foreign_letters() for alphabet in alphabets for letter in alphabet}
+    letters = {letter for face in dejavu_faces() for alphabet in face.alphabets for letter in alphabet}
     assert {"Ж", "ب", "ש", "Ω", "g"} <= letters
     assert not letters & set("TΤТXΧХHIlОoOПШΞЗ0123456789")
+
+
+def test_syllables_of_hangul_are_letters_and_their_parts_are_not():
+    assert all(map(is_foreign, "가꽃कব"))
+    assert not any(map(is_foreign, "ㄱㅁㅅあア口"))
+
+
+def test_fonts_bring_letters_of_other_scripts_and_none_that_japanese_is_written_with():
+    font = dejavu_faces()[0]
+    faces = foreign_faces((font.file,), touch.WRITTEN)
+    assert len(faces) == len(dejavu_faces()) + 1 and faces[-1] == font.without(touch.WRITTEN)
+    letters = {letter for face in faces for alphabet in face.alphabets for letter in alphabet}
+    assert {"ب", "ש"} <= letters and not letters & set("gЖΩ")
 
 
 def test_a_set_of_kana_is_shown_kanji_and_katakana_that_look_like_none_of_its_own():

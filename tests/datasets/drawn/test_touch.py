@@ -23,7 +23,7 @@ def test_touch_kana_are_the_kana_the_signs_and_then_what_is_no_character():
     np.testing.assert_array_equal(dataset.images[: 2 * 142], both.images)
     counts = np.bincount(dataset.labels)
     assert (counts[:147] == 2).all() and (counts[147:198] == 1).all()
-    assert counts[198] == round(0.05 * (2 * 147 + 51))
+    assert counts[198] == round(0.1 * (2 * 147 + 51))
 
 
 def test_touch_joyo_has_every_joyo_kanji_and_no_class_twice(monkeypatch):

@@ -39,9 +39,9 @@ SETTINGS = {
     FONTS: DEFAULT,
     "plain ink": replace(DEFAULT, **PLAIN),
     "every hand alike": replace(DEFAULT, carelessness=(1.0, 1.0)),
-    "wilder hands": replace(DEFAULT, carelessness=(0.4, 2.8)),
+    "neater hands": replace(DEFAULT, carelessness=(0.4, 2.2)),
     "no tremor, parts, serifs": replace(DEFAULT, tremor=0.0, part_shift=0.0, part_scale=0.0, serif=0.0),
-    "three times the serifs": replace(DEFAULT, serif=0.3),
+    "fewer serifs": replace(DEFAULT, serif=0.1),
     "one and a third": DEFAULT.scaled(1.33),
     "two thirds": DEFAULT.scaled(0.67),
 }

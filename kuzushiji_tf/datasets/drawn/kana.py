@@ -31,8 +31,9 @@ from kuzushiji_tf.ink.strokes import Strokes
 
 IMAGE_SIZE = 32
 FONT_SHARE = 0.3  # of a character's drawings are glyphs of fonts, where there are any
-# Told apart by the direction of their strokes alone, which even careless hands keep to: they vary less.
-DIRECTED, DIRECTED_VARIATION = frozenset("シツソンジヅゾ"), 0.5
+# Told apart by the direction of their strokes alone, or (エ and ユ) by where two meet, which even careless hands keep
+# to: they vary less.
+DIRECTED, DIRECTED_VARIATION = frozenset("シツソンジヅゾエ"), 0.5
 KAISHO_WEIGHT = 0.5  # of the form that the hand writes, where KanjiVG has it beside the one that is printed
 TEST_PER_CLASS = 50  # synthetic figures deserve no more time than this
 HIRAGANA = (
@@ -156,6 +157,12 @@ def _data_file(name: str, data_dir: Path | None) -> Path:
     """Return where a file is: as it is named, or below the user's folder of data."""
     folder = user_folder(data_dir)
     return Path(name) if Path(name).exists() or folder is None else folder / name
+
+
+def is_voiced(character: str) -> bool:
+    """Return whether a kana has voicing marks, as が and ポ do."""
+    hiragana = chr(ord(character) - 0x60) if character in KATAKANA else character
+    return hiragana in _DAKUTEN or hiragana in _HANDAKUTEN
 
 
 @cache

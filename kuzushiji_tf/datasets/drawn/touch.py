@@ -22,6 +22,7 @@ from kuzushiji_tf.datasets.drawn.kana import (
     draw_characters,
     forms_of,
     hands_of,
+    is_voiced,
     written_images,
 )
 from kuzushiji_tf.datasets.drawn.scribbles import draw_scribbles
@@ -42,17 +43,17 @@ WRITTEN = ("LATIN", "GREEK", "CYRILLIC")  # the scripts of capitals that are cla
 KANA = HIRAGANA + KATAKANA + "ヴゐゑヰヱ"
 # What Japanese is written with besides: iteration marks, the long vowel, a round zero, punctuation, digits, capitals.
 SIGNS = "々ゝゞヽヾ〆〇ー、。「」・？！" + string.digits + string.ascii_uppercase
-# How often signs and rare kanji are drawn: what may be either is a kana or a kanji in common use sooner.
-SELDOM_SHARE = 1 / 3
+# How often signs and rare kanji, and voiced kana, are drawn: what may be either is what is in common use sooner.
+SELDOM_SHARE, VOICED_SHARE = 1 / 3, 1 / 2
 
 
 def load_touch_kana(split: str, options: LoadOptions) -> CharacterDataset:
     """Draw the 147 hiragana and katakana, 51 signs, digits and letters, and things that are no character.
 
     Images are uint8 `[n, size, size]` with size `options.image_size` or 64, in class order, `options.per_class` of each
-    kana and common kanji, a third as many of each sign and rare kanji. A tenth more, and at least `per_class`,
-    are no characters. The training split has the images of the `.npz` files of `options.forms` behind
-    these.
+    kana and common kanji, half as many of each voiced kana, a third as many of each sign and rare kanji. A tenth more,
+    and at least `per_class`, are no characters. The training split has the images of the `.npz` files of
+    `options.forms` behind these.
 
     Raises:
         UserError: the package `kanjivg` is not installed, or a file of `options.forms` is missing or damaged.
@@ -91,7 +92,8 @@ def _is_rare(kanji: str) -> bool:
 def _count(character: str, most: int) -> int:
     """Return how often a character is drawn where a common one is drawn `most` times."""
     is_seldom = character in SIGNS or (in_script(character, "kanji") and _is_rare(character))
-    return max(round(SELDOM_SHARE * most), 1) if is_seldom else most
+    share = SELDOM_SHARE if is_seldom else VOICED_SHARE if is_voiced(character) else 1
+    return max(round(share * most), 1)
 
 
 def _load(name: str, characters: str, split: str, options: LoadOptions) -> CharacterDataset:

@@ -33,8 +33,8 @@ class Variation:
     serif: float = 0.25  # probability that a hand copies the serifs of print
     haste: float = 1.0  # from the model (0) towards its simplest form (1)
     join: float = 0.5  # probability that the pen stays down where the next stroke begins at once
-    mark_shift: float = 0.06  # of the voicing marks together
-    mark_scale: float = 0.3
+    mark_shift: float = 0.04  # of the voicing marks together
+    mark_scale: float = 0.2
     width: tuple[float, float] = (1.3, 5.5)  # of the pen, pixels of an image of 64
     brush: float = 0.12  # probability of a brush instead
     brush_width: tuple[float, float] = (4.0, 9.0)

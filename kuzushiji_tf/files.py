@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: write beside the target, flush, then replace."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,12 +13,18 @@ from typing import Any
 
 from kuzushiji_tf.errors import MissingFileError, UserError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_LEAST_SPACE = 1 << 16  # bytes; a disk with less is full, whatever a writer's error says
+
 
 @contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the target's folder; it replaces `target` when the block ends without an error.
 
     The temporary name keeps the target's suffix, since some writers (Keras, matplotlib) choose the format by it.
+
+    Raises:
+        OSError: it cannot be written; where the disk is full, with the target's name, whatever the writer raised.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -26,9 +33,10 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
+        with _full_disk_named(target):
+            yield temporary
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, target)
     finally:
@@ -41,6 +49,7 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
 
     Raises:
         UserError: `target` is a file.
+        OSError: as `atomic_path`.
     """
     target = Path(target).resolve()  # a link to a folder stays: the folder behind it is replaced
     if target.exists() and not target.is_dir():
@@ -50,7 +59,8 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     old = temporary.with_name(temporary.name + ".old")
     try:
-        yield temporary
+        with _full_disk_named(target):
+            yield temporary
         temporary.chmod(0o777 & ~_umask())
         if target.exists():
             os.rename(target, old)
@@ -72,6 +82,28 @@ def _naming(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(target)) from None
+
+
+@contextmanager
+def _full_disk_named(target: Path) -> Iterator[None]:
+    """Raise what a block ends in where the disk is full as one kind of error, with the name that was asked for.
+
+    HDF5, TensorFlow and Pillow each raise their own, and some of these say nothing of the disk.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if is_disk_full(error) or shutil.disk_usage(target.parent).free < _LEAST_SPACE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
+        raise
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error says that no space is left, in whatever form."""
+    said = str(error)
+    return getattr(error, "errno", None) in _FULL or any(os.strerror(code) in said for code in _FULL)
 
 
 def read_text(path: str | Path) -> str:

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points, version
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
 
 from kuzushiji_tf import __version__
 from kuzushiji_tf.errors import MissingExtraError, UserError, reason_of
@@ -69,6 +71,72 @@ def native_notes_hidden() -> Iterator[None]:
             log.disabled = before
             os.dup2(screen, 2)
             os.close(screen)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: it ends a command as Ctrl-C does, with an exit code of its own."""
+
+
+def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 -- as `signal` calls it
+    raise Terminated
+
+
+@contextmanager
+def termination_raised() -> Iterator[None]:
+    """Raise `Terminated` in the block at SIGTERM, unless somebody else handles that or this is not the main thread."""
+    is_ours = _in_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if is_ours:
+        signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class Interrupts:
+    """Lets no Ctrl-C, and no SIGTERM that is raised, get lost in a block, whose end raises it again if need be.
+
+    Python prints and drops what is raised inside a destructor, and some libraries catch whatever is raised as they are
+    imported, so that a command would continue now and then.
+    """
+
+    def __init__(self) -> None:
+        self._noted: type[KeyboardInterrupt] | None = None
+        self._earlier: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def __enter__(self) -> "Interrupts":
+        # A handler of somebody else's is left alone, and other threads than the main one get no signals.
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, _raise_terminated)):
+            if _in_main_thread() and signal.getsignal(number) is handler:
+                self._earlier[number] = handler
+                signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+        if not isinstance(error, KeyboardInterrupt):
+            self.check()
+
+    def check(self) -> None:
+        """Raise what has got lost.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or, as `Terminated`, SIGTERM.
+        """
+        if self._noted:
+            raise self._noted
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._noted = KeyboardInterrupt if number == signal.SIGINT else Terminated
+        self._earlier[number](number, frame)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:

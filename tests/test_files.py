@@ -3,7 +3,9 @@
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,6 +118,29 @@ def test_file_in_the_place_of_a_folder_is_left_alone(tmp_path):
         pass
     assert (tmp_path / "export").read_text() == "a file"
     assert names(tmp_path) == ["export"]
+
+
+@pytest.mark.parametrize("appear", [atomic_path, atomic_folder])
+@pytest.mark.parametrize(
+    "error, free",
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1 << 30),
+        (RuntimeError("Can't decrement id ref count (errno = 28, error message = 'No space left on device')"), 1 << 30),
+        (OSError("encoder error -2 when writing image file"), 0),
+    ],
+    ids=["the system's", "HDF5's", "Pillow's"],
+)
+def test_a_full_disk_is_told_by_the_name_asked_for_and_leaves_nothing(tmp_path, monkeypatch, appear, error, free):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(OSError) as refused, appear(tmp_path / "x"):
+        raise error
+    assert (refused.value.errno, refused.value.filename) == (errno.ENOSPC, str(tmp_path / "x"))
+    assert names(tmp_path) == []
+
+
+def test_an_error_on_a_disk_with_space_stays_as_it_is(tmp_path):
+    with pytest.raises(RuntimeError, match="another"), atomic_path(tmp_path / "x"):
+        raise RuntimeError("another")
 
 
 @pytest.mark.parametrize("appear", [atomic_path, atomic_folder])

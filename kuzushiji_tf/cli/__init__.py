@@ -1,6 +1,5 @@
 """The commands behind `train.py`, `evaluate.py`, `export.py` and `python -m kuzushiji_tf <command>`."""
 
-import errno
 import io
 import os
 import sys
@@ -13,7 +12,8 @@ from typing import Annotated, Any
 
 from kuzushiji_tf.datasets.registry import dataset_entries
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
-from kuzushiji_tf.runtime import extra_needed, versions_of
+from kuzushiji_tf.files import is_disk_full
+from kuzushiji_tf.runtime import Terminated, extra_needed, versions_of
 
 COMMANDS = {
     "train": "train a recognizer",
@@ -26,6 +26,7 @@ COMMANDS = {
     "data": "list, download, inspect and check data sets; write their splits and balanced forms",
 }
 _INTERRUPTED = 130
+_TERMINATED = 143
 _PIPE_CLOSED = 141
 
 
@@ -48,7 +49,10 @@ def _printing() -> Iterator[None]:
 
 @_printing()
 def main(arguments: list[str] | None = None) -> int:
-    """Run `<command> <flags>` and return the exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C."""
+    """Run `<command> <flags>` and return the exit code: 0, 2 for an error the user can mend, 130 for Ctrl-C.
+
+    A training that is sent SIGTERM ends as at Ctrl-C, with 143.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: python -m kuzushiji_tf COMMAND [FLAGS]\n")
@@ -78,21 +82,27 @@ def run_command(name: str, arguments: list[str] | None = None) -> int:
             if data_dir and not data_dir.is_dir():
                 raise MissingFileError(f"--data-dir {data_dir} is not a folder.")
             command.run(flags)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            print("error: the disk is full; free some space and run the command again.", file=sys.stderr)
-            return 2
-        if error.filename is None:
-            raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as stop:
         print(f"\n{stop}" if stop.args else "\nstopped", file=sys.stderr)
-        return _INTERRUPTED
+        return _TERMINATED if isinstance(stop, Terminated) else _INTERRUPTED
+    except Exception as error:
+        sentence = _sentence_of(error)
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _sentence_of(error: Exception) -> str | None:
+    """Return what to say of an error that the user can mend; None: it is another."""
+    if isinstance(error, UserError):
+        return str(error)
+    file = error.filename if isinstance(error, OSError) else None
+    if is_disk_full(error):  # TensorFlow, HDF5 and Pillow have errors of their own for it
+        what = "the disk is full; free some space and run the command again."
+        return f"{file} was not written: {what}" if file else what
+    return f"{file}: {error.strerror}" if isinstance(error, OSError) and file else None
 
 
 def _parse(name: str, command: ModuleType, arguments: list[str]) -> Any:

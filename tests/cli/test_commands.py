@@ -185,9 +185,19 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out == f"{kuzushiji_tf.__version__}\n"
 
 
-def test_a_full_disk_is_said_in_one_sentence(capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "error, named",
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), ""),
+        (OSError(errno.ENOSPC, "No space left on device", "model.keras"), "model.keras"),
+        (RuntimeError("ResourceExhausted: events.out; No space left on device"), ""),
+    ],
+    ids=["the system's", "of a file", "TensorFlow's"],
+)
+def test_a_full_disk_is_said_in_one_sentence(capsys, monkeypatch, error, named):
     def run(flags):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     monkeypatch.setattr("kuzushiji_tf.cli.data.run", run)
-    assert "disk is full" in refusal(capsys, "data", "list")
+    sentence = refusal(capsys, "data", "list")
+    assert "disk is full" in sentence and named in sentence

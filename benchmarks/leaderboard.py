@@ -67,7 +67,7 @@ def trained(training: Training, runs: Path, data_dir: Path | None) -> WorkDirect
             raise UserError(f"{workdir.path} holds a run with other settings than {recipe}'s: move it away.")
         if "result" in workdir.description:
             return workdir
-        arguments = ["--resume"] if workdir.checkpoint.exists() else [*arguments, "--overwrite"]
+        arguments = ["--resume"] if workdir.has_checkpoint else [*arguments, "--overwrite"]
     if data_dir:
         arguments += ["--data-dir", str(data_dir)]
     command = [sys.executable, "-m", "kuzushiji_tf", "train", "--workdir", str(workdir.path), *arguments]

@@ -58,7 +58,7 @@ def accuracy(config: TrainingConfig, path: Path, test: CharacterDataset, data_di
     if workdir.config_file.exists() and workdir.config != config:
         raise UserError(f"{path} holds a run with other settings: choose another folder with --runs.")
     if not workdir.config_file.exists() or "result" not in workdir.description:
-        resume = workdir.checkpoint.exists()
+        resume = workdir.has_checkpoint
         train(config, path, data_dir=data_dir, overwrite=not resume and workdir.config_file.exists(), resume=resume)
     return score(load_predictor(path), test)["accuracy"]
 

@@ -4,7 +4,7 @@ config.json   every setting, the seed, versions, what the data set is and its co
 labels.txt    one class a line
 history.csv   one row an epoch
 tensorboard/  event files
-checkpoints/  last.keras and the callbacks' state, for --resume
+checkpoints/  the state after each of the last two epochs, for --resume
 best.keras    weights of the best validation epoch
 final.keras   weights of the last epoch, or of the best one where early stopping was asked for
 final.npz     instead of those two: the training images of a nearest-neighbor model
@@ -14,9 +14,10 @@ export/       the exported recognizer
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
 
 LOCK = ".lock"
+CHECKPOINT = "epoch-{}.state"
 RUNS = Path("runs")
 
 
@@ -45,8 +47,12 @@ class TrainingFolder:
         return self.path / "tensorboard"
 
     @property
-    def checkpoint(self) -> Path:
-        return self.path / "checkpoints" / "last.keras"
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        return any(self.checkpoints.glob(CHECKPOINT.format("*")))
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ class WorkDirectory(TrainingFolder):
     def parts(self) -> list[Path]:
         """The files and folders of a run that are there."""
         files = (self.config_file, self.labels_file, self.history_file, self.best, self.final, self.neighbors)
-        folders = (self.tensorboard, self.checkpoint.parent, self.evaluation, self.export)
+        folders = (self.tensorboard, self.checkpoints, self.evaluation, self.export)
         return [part for part in (*files, *folders) if part.exists()]
 
     def clear(self) -> None:
@@ -145,19 +151,22 @@ class WorkDirectory(TrainingFolder):
 
 
 @contextmanager
-def reserved(path: Path, config: TrainingConfig, overwrite: bool, resume: bool) -> Iterator[WorkDirectory]:
+def reserved(path: Path | None, config: TrainingConfig, overwrite: bool, resume: bool) -> Iterator[WorkDirectory]:
     """Keep a work directory for one run; no other can have it before the block ends.
+
+    An earlier run there stays as it is: `WorkDirectory.clear` is for when nothing can be wrong with the new one.
+
+    Args:
+        path: None: the next free one in `runs/`.
 
     Raises:
         UserError, MissingFileError: another process has it, or as `require_usable`.
     """
+    path = path or _take_next(config)
     require_usable(path, config, overwrite, resume)
     with locked(path):
         require_usable(path, config, overwrite, resume)  # again: another may have had it until now
-        workdir = WorkDirectory(path)
-        if not resume:
-            workdir.clear()
-        yield workdir
+        yield WorkDirectory(path)
 
 
 def require_usable(path: Path, config: TrainingConfig, overwrite: bool, resume: bool) -> None:
@@ -192,6 +201,8 @@ def require_usable(path: Path, config: TrainingConfig, overwrite: bool, resume: 
 def locked(path: Path) -> Iterator[None]:
     """Hold a folder, which is made if need be; nobody else can hold it before the block ends.
 
+    It is removed then if nothing was written there.
+
     Raises:
         UserError: it is a file, or another process holds it.
     """
@@ -201,15 +212,24 @@ def locked(path: Path) -> Iterator[None]:
     with open(path / LOCK, "w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{path} is in use by another run; wait for it, or choose another --workdir.") from None
-        yield
+            is_ours = os.path.samestat(os.fstat(lock.fileno()), os.stat(path / LOCK))  # not, if it was just removed
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:
+            raise UserError(f"{path} is in use by another run; wait for it, or choose another --workdir.")
+        try:
+            yield
+        finally:
+            if [entry.name for entry in path.iterdir()] == [LOCK]:
+                (path / LOCK).unlink()
+                with suppress(OSError):  # somebody may have come in since
+                    path.rmdir()
 
 
 def _require_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
     if "result" in workdir.description:
         raise UserError(f"The run in {workdir.path} is finished; there is nothing to resume.")
-    if not workdir.checkpoint.exists():
+    if not workdir.has_checkpoint:
         raise MissingFileError(f"{workdir.path} has no checkpoint to resume from; start again with --overwrite.")
     before, now = workdir.config.to_dict(), config.to_dict()
     changed = [name for name in now if now[name] != before[name]]
@@ -258,6 +278,16 @@ def next_path(config: TrainingConfig, root: Path = RUNS) -> Path:
     """Return the first unused `runs/<dataset>-<model>-<number>`."""
     dataset = Path(config.dataset).resolve().name  # which may be a folder's path
     return unused_path(f"{dataset}-{config.model}", root)
+
+
+def _take_next(config: TrainingConfig) -> Path:
+    """Make the folder of `next_path`, which nobody else gets then, however close they follow."""
+    RUNS.mkdir(parents=True, exist_ok=True)
+    while True:
+        path = next_path(config)
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
 
 
 def unused_path(name: str, root: Path = RUNS) -> Path:

@@ -55,6 +55,37 @@ def test_a_folder_is_free_again_when_its_run_has_ended(tmp_path):
             assert workdir.path.is_dir()
 
 
+def test_a_folder_that_was_taken_by_another_meanwhile_is_not_taken_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    free = next_path(CONFIG)
+
+    def slow(config):
+        path = next_path(config)
+        if path == free:
+            path.mkdir(parents=True)  # another was faster
+        return path
+
+    monkeypatch.setattr("kuzushiji_tf.workdirs.next_path", slow)
+    with reserved(None, CONFIG, overwrite=False, resume=False) as workdir:
+        assert workdir.path.name.endswith("-2")
+
+
+@pytest.mark.parametrize("path", [None, "mine"])
+def test_a_run_that_writes_nothing_leaves_no_folder(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError), reserved(path and tmp_path / path, CONFIG, overwrite=False, resume=False) as workdir:
+        raise UserError(workdir.path)
+    assert not workdir.path.exists()
+
+
+def test_an_earlier_run_stays_until_the_new_one_clears_it(tmp_path):
+    make_run(tmp_path)
+    with reserved(tmp_path, CONFIG, overwrite=True, resume=False) as workdir:
+        assert workdir.config == CONFIG
+        workdir.clear()
+        assert not workdir.parts
+
+
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(UserError, match="is a file"):

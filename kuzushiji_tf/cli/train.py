@@ -9,7 +9,8 @@ from kuzushiji_tf.config import TrainingConfig, load_recipe
 from kuzushiji_tf.datasets.registry import parts_of
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models import require_model
-from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, require_usable
+from kuzushiji_tf.runtime import termination_raised
+from kuzushiji_tf.workdirs import WorkDirectory, find_last, require_usable
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class TrainFlags:
     workdir: Path | None = None  # the folder of the run; default: runs/<dataset>-<model>-<number>
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     resume: bool = False  # continue an interrupted run (that of --workdir, or the last one)
-    overwrite: bool = False  # replace the run that --workdir holds
+    overwrite: bool = False  # replace the run that --workdir holds, once nothing is wrong with the new one
     config: TrainingConfig = field(default_factory=TrainingConfig)
 
 
@@ -51,31 +52,28 @@ def run(flags: TrainFlags) -> None:
     """
     if flags.overwrite and (flags.resume or not flags.workdir):
         raise UserError("--overwrite replaces the run that --workdir names: give both, and no --resume.")
-    config, path = flags.config, flags.workdir or next_path(flags.config)
+    config = flags.config
     require_model(config.model, config.architecture)
     parts_of(config.dataset)  # refuses a name that nothing has
-    require_usable(path, config, flags.overwrite, flags.resume)
-    start_tensorflow()
-    from kuzushiji_tf.training.runs import train
+    if flags.workdir:
+        require_usable(flags.workdir, config, flags.overwrite, flags.resume)
+    with termination_raised():
+        start_tensorflow()
+        from kuzushiji_tf.training.runs import train
 
-    try:
         workdir = train(
-            config, path, data_dir=flags.data_dir, overwrite=flags.overwrite, resume=flags.resume, report=_say
+            config,
+            flags.workdir,
+            data_dir=flags.data_dir,
+            overwrite=flags.overwrite,
+            resume=flags.resume,
+            report=_say,
         )
-    except KeyboardInterrupt:
-        workdir = WorkDirectory(path)
-        if not workdir.checkpoint.exists() or "result" in workdir.description:
-            raise
-        kept = f"The last finished epoch is in {workdir.checkpoint}"
-        if not workdir.history_file.exists():
-            kept = "No epoch was finished"
-        message = f"Stopped. {kept}; continue with: python train.py --resume --workdir {path}"
-        raise KeyboardInterrupt(message) from None
     result = workdir.description["result"]
-    steps = [f"python evaluate.py {path}    (scores and pictures)"]
+    steps = [f"python evaluate.py {workdir.path}    (scores and pictures)"]
     if workdir.final.exists():  # a nearest-neighbor model has neither
         steps += [
-            f"python export.py {path}      (SavedModel and TFLite)",
+            f"python export.py {workdir.path}      (SavedModel and TFLite)",
             f"tensorboard --logdir {workdir.tensorboard}",
         ]
     print(f"\n{result['parameters']:,} parameters, {result['minutes']:.1f} minutes. Next:")

@@ -12,6 +12,7 @@ from kuzushiji_tf.cli import transfer_use as use
 from kuzushiji_tf.cli.actions import action_defaults
 from kuzushiji_tf.config import load_recipe
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.runtime import termination_raised
 from kuzushiji_tf.transfer.config import STAGES, TransferConfig
 from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain, next_chain
 
@@ -78,17 +79,18 @@ def train(flags: TrainFlags) -> None:
     print(f"training a transfer chain in {chain.path}", flush=True)
     from kuzushiji_tf.batches.startup import start_tensorflow
 
-    start_tensorflow()
-    from kuzushiji_tf.transfer.stages import StageOptions, train_stages
-
-    options = StageOptions(stages, flags.data_dir, flags.overwrite, flags.resume, partial(print, flush=True))
     try:
-        train_stages(config, chain.path, options)
-    except KeyboardInterrupt:
+        with termination_raised():
+            start_tensorflow()
+            from kuzushiji_tf.transfer.stages import StageOptions, train_stages
+
+            options = StageOptions(stages, flags.data_dir, flags.overwrite, flags.resume, partial(print, flush=True))
+            train_stages(config, chain.path, options)
+    except KeyboardInterrupt as stop:
         if not chain.config_file.exists():
             raise
         stopped = "Stopped; the last finished epoch is kept; continue with:"
-        raise KeyboardInterrupt(f"{stopped} {chain.command(flags.stage)} --resume") from None
+        raise type(stop)(f"{stopped} {chain.command(flags.stage)} --resume") from None
     print(f"\nNext:\n{_next_step(chain)}")
 
 

@@ -22,8 +22,8 @@ def is_neighbors(model_name: str) -> bool:
     return model_name in NEIGHBOR_MODELS
 
 
-def fit_neighbors(config: TrainingConfig, dataset: CharacterDataset, rows: np.ndarray, path: Path) -> dict[str, int]:
-    """Write a nearest-neighbor model of the given rows, and return its result figures.
+def fit_neighbors(config: TrainingConfig, dataset: CharacterDataset, rows: np.ndarray) -> dict[str, Any]:
+    """Return a nearest-neighbor model of the given rows, as `save_neighbors` takes it.
 
     The neighbors are the published ones of Kuzushiji-MNIST (rois-codh/kmnist, benchmarks/kuzushiji_mnist_knn.py), the
     60 principal components those of its README's second row (rois-codh/kmnist, issue 10).
@@ -31,10 +31,6 @@ def fit_neighbors(config: TrainingConfig, dataset: CharacterDataset, rows: np.nd
     Args:
         config: `model` and `neighbors`.
         rows: int `[n]`, the training rows of the data set.
-        path: of the `.npz` file.
-
-    Returns:
-        `parameters`, the number of stored values.
 
     Raises:
         UserError: fewer rows than neighbors or components, or a choice that the model does not have.
@@ -55,9 +51,14 @@ def fit_neighbors(config: TrainingConfig, dataset: CharacterDataset, rows: np.nd
         "neighbors": settings.neighbors,
         "weighting": settings.weighting,
     }
+    return learned | choices
+
+
+def save_neighbors(model: dict[str, Any], path: Path) -> dict[str, int]:
+    """Write a nearest-neighbor model to an `.npz` file, and return its figure: `parameters`, the stored values."""
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **learned, **choices)
-    return {"parameters": sum(values.size for values in learned.values())}
+        np.savez_compressed(temporary, **model)
+    return {"parameters": sum(values.size for values in model.values() if isinstance(values, np.ndarray))}
 
 
 def load_neighbors(path: Path) -> tuple[tuple[int, int], int, Callable[[np.ndarray], np.ndarray]]:

@@ -5,13 +5,10 @@
 import csv
 import io
 import math
-import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import keras
@@ -20,10 +17,11 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.errors import UserError, reason_of
+from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation.reports import confusion_image, image_grid
 from kuzushiji_tf.files import write_text
-from kuzushiji_tf.training.checkpoints import save_checkpoint, save_for_use
+from kuzushiji_tf.runtime import Interrupts
+from kuzushiji_tf.training.checkpoints import last_checkpoint, save_checkpoint, save_for_use
 
 FIGURES = ("loss", "accuracy", "precision", "recall")  # of a recognizer's run
 _NAN_CHECK_STEPS = 50
@@ -58,39 +56,33 @@ class History(keras.callbacks.Callback):
     """Keeps `history.csv`: one row an epoch, the whole file rewritten atomically each time.
 
     Its columns are the epoch, those of the figures that are known, in training and in validation, and what the
-    `SpeedMeter` adds.
+    `SpeedMeter` adds. A resumed run takes its rows from the checkpoint, whatever has become of the file.
 
     Args:
-        finished: epochs that a resumed run has behind it; their rows are kept.
         figures: names of the loss and the metrics.
     """
 
-    def __init__(self, path: Path, finished: int, figures: Sequence[str] = FIGURES):
+    def __init__(self, path: Path, figures: Sequence[str] = FIGURES):
         super().__init__()
         self._path = path
         self._columns = (*figures, *(f"val_{name}" for name in figures), *SpeedMeter.FIGURES)
         self.rows: list[dict] = []
-        if finished:
-            self.rows = [row for row in _read_rows(path) if int(row["epoch"]) <= finished]
 
     def on_epoch_end(self, epoch, logs=None):
         row = {name: f"{logs[name]:.6g}" for name in self._columns if name in logs}
         self.rows.append({"epoch": epoch + 1, **row})
+        self._write()
+
+    def on_train_end(self, logs=None):
+        if self.rows:  # and perhaps no epoch was left to be trained in this sitting
+            self._write()
+
+    def _write(self) -> None:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, self.rows[-1], lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self._path, text.getvalue())
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"The history {path} cannot be read ({reason_of(error)}); start again with --overwrite."
-        ) from None
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -102,21 +94,23 @@ class Checkpoint(keras.callbacks.Callback):
             put back after that.
     """
 
-    def __init__(self, path: Path, stateful: Sequence[keras.callbacks.Callback], restored: list[dict[str, Any]] | None):
+    def __init__(
+        self, folder: Path, stateful: Sequence[keras.callbacks.Callback], restored: list[dict[str, Any]] | None
+    ):
         super().__init__()
-        self._path = path
+        self._folder = folder
         self._stateful = stateful
         self._restored = restored
 
     def on_train_begin(self, logs=None):
         if self._restored is None:
-            save_checkpoint(self.model, self._path, 0, self._stateful)
+            save_checkpoint(self.model, self._folder, 0, self._stateful)
             return
         for callback, state in zip(self._stateful, self._restored, strict=True):
             vars(callback).update(state)
 
     def on_epoch_end(self, epoch, logs=None):
-        save_checkpoint(self.model, self._path, epoch + 1, self._stateful)
+        save_checkpoint(self.model, self._folder, epoch + 1, self._stateful)
 
 
 class SaveBest(keras.callbacks.Callback):
@@ -136,88 +130,77 @@ class SaveBest(keras.callbacks.Callback):
 
 
 class StopOnInterrupt(keras.callbacks.Callback):
-    """Ends a run by Ctrl-C, at the latest with the step under way.
+    """Ends a run by a Ctrl-C or a SIGTERM that got lost, with the step under way.
 
-    Python prints and drops what is raised inside a destructor, the `KeyboardInterrupt` of a Ctrl-C too, so that a run
-    would continue now and then. A context manager around `fit`, since it takes the place of Python's own handler.
-
-    Raises:
-        KeyboardInterrupt: from `fit`.
+    Args:
+        interrupts: of a block around `fit`.
     """
 
-    def __init__(self):
+    def __init__(self, interrupts: Interrupts):
         super().__init__()
-        self._interrupted = False
-        self._earlier = None
-
-    def __enter__(self) -> "StopOnInterrupt":
-        # A handler of somebody else's is left alone, and other threads than the main one get no signals.
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._earlier = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *_) -> None:
-        if self._earlier:
-            signal.signal(signal.SIGINT, self._earlier)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._interrupted = True
-        signal.default_int_handler(number, frame)
+        self._interrupts = interrupts
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._interrupted:
-            raise KeyboardInterrupt
+        self._interrupts.check()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._interrupts.check()
 
 
 class StopOnNan(keras.callbacks.Callback):
-    """Ends a run whose loss is no longer a number, with a sentence that says what to change.
+    """Ends a run whose loss is no longer a number, with a sentence that says what to change and what is kept.
+
+    Must stand before the callbacks that save anything.
 
     Args:
-        advice: the end of that sentence.
+        checkpoints: where the checkpoints are.
+        advice: what to change.
     """
 
-    def __init__(self, advice: str = "lower --learning-rate, or use --precision float32"):
+    def __init__(self, checkpoints: Path, advice: str):
         super().__init__()
+        self._checkpoints = checkpoints
         self._advice = advice
 
     def on_train_batch_end(self, batch, logs=None):
         if batch % _NAN_CHECK_STEPS == 0:
-            self._check(logs, f"step {batch + 1}")
+            self._check(logs["loss"], "loss", f"step {batch + 1}")
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check(logs, "its last step")
+        self._check(logs["loss"], "loss", "its last step")
+        self._check(logs.get("val_loss", 0.0), "validation loss", "its end")
 
-    def _check(self, logs, place: str) -> None:
-        if not math.isfinite(float(logs["loss"])):
+    def _check(self, value: float, name: str, place: str) -> None:
+        if not math.isfinite(float(value)):
             raise UserError(
-                f"The loss became {float(logs['loss'])} in epoch {self._epoch}, by {place}: {self._advice}."
+                f"The {name} became {float(value)} in epoch {self._epoch}, by {place}: {self._advice} "
+                f"({last_checkpoint(self._checkpoints)})."
             )
 
 
 class Pictures(keras.callbacks.Callback):
-    """Writes to TensorBoard: a grid of augmented inputs at the start, the validation confusion matrix at the end."""
+    """Writes to TensorBoard: a batch of augmented inputs at the start, the validation confusion matrix at the end."""
 
     def __init__(
         self,
         folder: Path,
         recognizer: keras.Model,
-        batches: tf.data.Dataset,
+        batch: tuple,
         validation: tf.data.Dataset | None,
         labels: Labels,
     ):
         super().__init__()
         self._recognizer = recognizer
         self._writer = tf.summary.create_file_writer(str(folder / "pictures"))
-        self._batches = batches
+        self._batch = batch
         self._validation = validation
         self._labels = labels
 
     def on_train_begin(self, logs=None):
-        inputs, targets = next(iter(self._batches.take(1)))
+        inputs, targets = self._batch
         images = inputs["image"] if isinstance(inputs, dict) else inputs
         images = np.clip(images[:64, :, :, 0], 0, 255).astype(np.uint8)
         titles = [self._labels[index] for index in np.argmax(targets[:64], axis=1)]

@@ -1,76 +1,94 @@
 """Saving and restoring a run, so that a resumed one equals one that was never interrupted."""
 
+import hashlib
+import io
 import json
-from collections.abc import Sequence
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kuzushiji_tf.errors import UserError, reason_of
-from kuzushiji_tf.files import atomic_path, write_json
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import atomic_path
 from kuzushiji_tf.training.population import measure_population
+from kuzushiji_tf.workdirs import CHECKPOINT
 
-# What Keras's EarlyStopping and ReduceLROnPlateau keep between epochs and Keras's own checkpoints forget.
-_CALLBACK_STATE = ("wait", "best", "best_epoch", "cooldown_counter", "stopped_epoch")
+_KEPT = 2  # the older one is for when the newer one is damaged
+# What the callbacks keep between epochs; Keras's own checkpoints forget it.
+_CALLBACK_STATE = ("wait", "best", "best_epoch", "cooldown_counter", "stopped_epoch", "rows")
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+_AUTOMATIC_NUMBER = re.compile(r"_\d+(?=[/_]|$)")
 
 
-def save_checkpoint(model: keras.Model, path: Path, epoch: int, stateful: Sequence[keras.callbacks.Callback]) -> None:
-    """Save a whole run after `epoch` epochs: weights, optimizer, the state of stateful callbacks and the dropout seeds.
+def save_checkpoint(model: keras.Model, folder: Path, epoch: int, stateful: Sequence[keras.callbacks.Callback]) -> None:
+    """Save a whole run after `epoch` epochs: weights, optimizer, dropout seeds and the state of stateful callbacks.
 
-    The state is written first and kept for two epochs; the model file's own step count says which of them holds, so
-    a kill between the two writes loses nothing.
+    One file an epoch: the SHA-256 of what follows, a line of JSON, and all variables as an `.npz`. It is there whole
+    before the last but one is removed.
+
+    Raises:
+        OSError: it cannot be written; the earlier ones are as they were.
     """
-    state_file = _state_file(path)
-    states = json.loads(state_file.read_text()) if state_file.exists() else {}
-    states = {str(epoch - 1): states[str(epoch - 1)]} if str(epoch - 1) in states else {}
-    states[str(epoch)] = {
-        "iterations": _steps_done(model),
-        "callbacks": [_state_of(callback) for callback in stateful],
-        "seeds": [keras.ops.convert_to_numpy(variable).tolist() for variable in _seed_variables(model)],
-    }
-    write_json(state_file, states)
-    with atomic_path(path) as temporary:
-        model.save(temporary)
+    state = {"epoch": epoch, "callbacks": [_state_of(callback) for callback in stateful]}
+    head = json.dumps(state).encode() + b"\n"
+    arrays = io.BytesIO()
+    np.savez(arrays, **{name: keras.ops.convert_to_numpy(variable) for name, variable in _variables_of(model).items()})
+    digest = hashlib.sha256(head)
+    digest.update(arrays.getbuffer())
+    with atomic_path(folder / CHECKPOINT.format(epoch)) as temporary, open(temporary, "wb") as stream:
+        for part in (digest.hexdigest().encode() + b"\n", head, arrays.getbuffer()):
+            stream.write(part)
+    kept = [file for file in _files_in(folder) if _epoch_of(file) <= epoch][:_KEPT]
+    for file in _files_in(folder):
+        if file not in kept:
+            file.unlink()
 
 
-def load_checkpoint(path: Path, model: keras.Model) -> tuple[int, list[dict[str, Any]] | None]:
-    """Restore what `save_checkpoint` saved into a newly compiled model of the same config.
+def load_checkpoint(
+    folder: Path,
+    model: keras.Model,
+    report: Callable[[str], None] = lambda message: None,  # noqa: ARG005
+) -> tuple[int, list[dict[str, Any]] | None]:
+    """Restore what `save_checkpoint` saved last into a newly compiled model of the same config.
 
-    Only values are taken from the file: a loaded optimizer would have forgotten which weights do not decay.
+    Where that is damaged, the one before it is taken.
+
+    Args:
+        report: is told so.
 
     Returns:
         The number of finished epochs, and the state of each stateful callback; 0 and None where nothing was saved.
 
     Raises:
-        UserError: the checkpoint is damaged.
+        UserError: all are damaged, or the model has other variables.
     """
-    if not path.exists():
+    files = _files_in(folder)
+    if not files:
         return 0, None
-    try:
-        saved = keras.models.load_model(path)
-        states = json.loads(_state_file(path).read_text())
-    except (OSError, TypeError, ValueError) as error:  # a TypeError is what another version's layers end in
-        raise UserError(
-            f"The checkpoint {path} cannot be loaded ({reason_of(error)}); start again with --overwrite."
-        ) from error
-    iterations = _steps_done(saved)
-    fitting = [
-        (int(epoch), state)
-        for epoch, state in states.items()
-        if state["iterations"] == iterations and "callbacks" in state
-    ]
-    if not fitting:
-        raise UserError(f"The checkpoint {path} and its state do not fit together; start again with --overwrite.")
-    epoch, state = fitting[-1]
-    model.set_weights(saved.get_weights())
-    model.optimizer.build(model.trainable_variables)
-    for variable, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
-        variable.assign(value)
-    for variable, value in zip(_seed_variables(model), state["seeds"], strict=True):
-        variable.assign(np.asarray(value, variable.dtype))
-    return epoch, state["callbacks"]
+    for file in files:
+        try:
+            state, values = _read(file)
+        except _DAMAGES:
+            continue
+        if file != files[0]:
+            report(f"{files[0]} is damaged: going on from {file}")
+        _assign(values, model, file)
+        return state["epoch"], state["callbacks"]
+    raise UserError(f"{' and '.join(map(str, files))} are damaged; start again with --overwrite.")
+
+
+def last_checkpoint(folder: Path) -> str:
+    """Return half a sentence that says which checkpoint was saved last."""
+    files = _files_in(folder)
+    if not files:
+        return "no checkpoint was saved"
+    epoch = _epoch_of(files[0])
+    return f"the last checkpoint, {f'of epoch {epoch}' if epoch else 'from before the first epoch'}, is {files[0]}"
 
 
 def save_for_use(
@@ -105,19 +123,59 @@ def _in_float32(operation: keras.Operation) -> keras.Operation:
     return type(operation).from_config(operation.get_config() | dtype)
 
 
-def _steps_done(model: keras.Model) -> int:
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))  # under a strategy it is on every device
+def _files_in(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the last one first."""
+    return sorted(folder.glob(CHECKPOINT.format("*")), key=_epoch_of, reverse=True)
 
 
-def _state_file(path: Path) -> Path:
-    return path.with_name("state.json")
+def _epoch_of(file: Path) -> int:
+    digits = re.sub(r"\D", "", file.stem)
+    return int(digits) if digits else -1
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the state and the values of the variables; one of `_DAMAGES` is raised where they are not as saved."""
+    digest, _, content = file.read_bytes().partition(b"\n")
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        raise ValueError(file)
+    head, _, arrays = content.partition(b"\n")
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as values:
+        return json.loads(head), dict(values)
+
+
+def _assign(values: dict[str, np.ndarray], model: keras.Model, file: Path) -> None:
+    variables = _variables_of(model)
+    there = {name: list(value.shape) for name, value in values.items()}
+    here = {name: list(variable.shape) for name, variable in variables.items()}
+    differing = sorted(name for name in there | here if there.get(name) != here.get(name))
+    if differing:
+        raise UserError(
+            f"{file} is of a model with other variables (the first that differs: {differing[0]}): resume it with the "
+            "versions that its config.json names, or start again with --overwrite."
+        )
+    for name, variable in variables.items():
+        variable.assign(values[name])
+
+
+def _variables_of(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the weights, the seeds and the optimizer's variables of a compiled model, by name.
+
+    A name is the variable's path without the numbers that Keras gives layers as they are made, which another sitting
+    would count differently, and its place among those of the same path. Of an optimizer's variable the last part is
+    taken, which holds the path of a weight: what stands before depends on who built the optimizer, and when.
+    """
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    paths = [(variable.path, variable) for variable in model.variables]
+    paths += [(f"optimizer/{variable.path.split('/')[-1]}", variable) for variable in model.optimizer.variables]
+    named, counts = {}, Counter[str]()
+    for path, variable in paths:
+        name = _AUTOMATIC_NUMBER.sub("", path)
+        counts[name] += 1
+        named[f"{name}:{counts[name]}"] = variable
+    return named
 
 
 def _state_of(callback: keras.callbacks.Callback) -> dict[str, Any]:
     values = {name: getattr(callback, name) for name in _CALLBACK_STATE if hasattr(callback, name)}
     return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
-
-
-def _seed_variables(model: keras.Model) -> list[keras.Variable]:
-    weights = {id(variable) for variable in model.weights}
-    return [variable for variable in model.variables if id(variable) not in weights]

@@ -107,6 +107,7 @@ def join_runs(
         weights = fit_weights(np.stack([predictor.predict(dataset.images) for predictor in predictors]), dataset.labels)
     model = build_ensemble(members, weights.tolist())
     with reserved(output, runs[0].config, overwrite, resume=False) as workdir:
+        workdir.clear()
         entry = {"weights": weighting, "validation_images": images, "members": _describe(runs, predictors, weights)}
         config = {**runs[0].config.to_dict(), "model": ENSEMBLE}
         write_json(

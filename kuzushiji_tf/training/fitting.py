@@ -8,6 +8,9 @@ import keras
 import tensorflow as tf
 
 from kuzushiji_tf.batches.sampling import EpochPlan
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import is_disk_full
+from kuzushiji_tf.runtime import Interrupts
 from kuzushiji_tf.training.callbacks import (
     FIGURES,
     Checkpoint,
@@ -17,6 +20,7 @@ from kuzushiji_tf.training.callbacks import (
     StopOnInterrupt,
     StopOnNan,
 )
+from kuzushiji_tf.training.checkpoints import last_checkpoint
 from kuzushiji_tf.training.distribution import device_name
 from kuzushiji_tf.workdirs import TrainingFolder
 
@@ -30,7 +34,7 @@ class Sitting:
         plan: the order of what is trained on.
         epochs: of the whole training.
         finished: epochs that earlier sittings have behind them.
-        restored: the state of each stateful callback then; None in the first sitting.
+        restored: the state of each stateful callback, and of the history, then; None in the first sitting.
         stateful: callbacks whose state belongs to the training.
         others: further callbacks.
         figures: names of the loss and the metrics.
@@ -58,14 +62,32 @@ class Sitting:
             For the result: `minutes` of training steps, in all sittings; `device`; and the figures of `last_epoch`.
 
         Raises:
-            UserError: the loss became NaN.
-            KeyboardInterrupt: Ctrl-C; the last finished epoch is in the folder's checkpoint.
+            UserError: the loss became NaN, or the disk is full.
+            KeyboardInterrupt: Ctrl-C or, as `Terminated`, SIGTERM; the last finished epoch is in a checkpoint.
         """
-        steps = self.plan.steps_per_epoch
-        history = History(self.folder.history_file, self.finished, self.figures)
+        history = History(self.folder.history_file, self.figures)
+        try:
+            self._fit(model, batches, validation, history)
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            raise UserError(
+                f"The disk of {self.folder.path} is full: free some space and continue with --resume "
+                f"({last_checkpoint(self.folder.checkpoints)})."
+            ) from error
+        return {
+            "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
+            "device": device_name(),
+            "last_epoch": {name: float(value) for name, value in history.rows[-1].items()},
+        }
+
+    def _fit(
+        self, model: keras.Model, batches: tf.data.Dataset, validation: tf.data.Dataset | None, history: History
+    ) -> None:
+        steps, stateful = self.plan.steps_per_epoch, [*self.stateful, history]
         # An early stop that was restored has been decided already.
         has_stopped = any(state.get("stopped_epoch") for state in self.restored or [])
-        with StopOnInterrupt() as interrupts:
+        with Interrupts() as interrupts:
             model.fit(
                 batches,
                 epochs=self.finished if has_stopped else self.epochs,
@@ -75,19 +97,13 @@ class Sitting:
                 verbose=0,
                 shuffle=False,
                 callbacks=[
-                    interrupts,
-                    StopOnNan(self.advice),
+                    StopOnInterrupt(interrupts),
+                    StopOnNan(self.folder.checkpoints, self.advice),
                     SpeedMeter(steps * self.plan.step_size),
-                    *self.stateful,
-                    history,
-                    Checkpoint(self.folder.checkpoint, self.stateful, self.restored),
+                    *stateful,
+                    Checkpoint(self.folder.checkpoints, stateful, self.restored),
                     keras.callbacks.TensorBoard(self.folder.tensorboard, write_graph=False),
                     *self.others,
                     Progress(self.epochs, steps, self.shown, self.title),
                 ],
             )
-        return {
-            "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
-            "device": device_name(),
-            "last_epoch": {name: float(value) for name, value in history.rows[-1].items()},
-        }

@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,19 +24,19 @@ from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import atomic_path, write_json
 from kuzushiji_tf.models import require_model
 from kuzushiji_tf.models.mixing import count_mixable
-from kuzushiji_tf.models.neighbors import fit_neighbors, is_neighbors
+from kuzushiji_tf.models.neighbors import fit_neighbors, is_neighbors, save_neighbors
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.runtime import versions_of
 from kuzushiji_tf.training.calibration import figures_of_confidence
 from kuzushiji_tf.training.callbacks import Pictures, SaveBest
-from kuzushiji_tf.training.checkpoints import load_checkpoint, save_for_use
+from kuzushiji_tf.training.checkpoints import last_checkpoint, load_checkpoint, save_for_use
 from kuzushiji_tf.training.compiling import compiled_models, unmixed, with_targets
 from kuzushiji_tf.training.distillation import find_teacher, load_teacher
 from kuzushiji_tf.training.distribution import device_name, make_strategy
 from kuzushiji_tf.training.fitting import Sitting
 from kuzushiji_tf.training.networks import describe_network
 from kuzushiji_tf.training.starting import Start, find_start
-from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, reserved
+from kuzushiji_tf.workdirs import WorkDirectory, find_last, reserved
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg")
 
@@ -57,35 +58,51 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         folder: the work directory, created if need be; None: the next free one in `runs/`, or the last one there to
             `resume`.
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
-        overwrite: replace an earlier run there.
+        overwrite: replace an earlier run there, once nothing is wrong with the new one.
         resume: continue an interrupted run there; its config must be `config`.
         devices: as `distribution.make_strategy` takes them.
-        report: is told what begins, once nothing is wrong with the settings, the data and the folder.
+        report: is told what begins, once nothing is wrong with the settings, the data and the folder; and which
+            checkpoint is damaged.
 
     Returns:
         The work directory, with the run's result in its `description`.
 
     Raises:
-        UserError: the directory holds another run or is in use, a setting is wrong, or the loss became NaN.
+        UserError: the directory holds another run or is in use, a setting is wrong, the loss became NaN, the disk is
+            full, or every checkpoint is damaged.
         MissingFileError: the data set's files are not there.
-        KeyboardInterrupt: the user stopped the run; the last finished epoch is in `checkpoints/last.keras`.
+        KeyboardInterrupt: the user stopped the run; the sentence says how to continue.
     """
     require_model(config.model, config.architecture)
-    if folder is None:
-        folder = find_last().path if resume else next_path(config)
+    path = Path(folder) if folder else find_last().path if resume else None
     options = options_of_run(config, Path(data_dir) if data_dir else None)
     dataset = load_dataset(config.dataset, "train", options)
     teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
     start = None if resume else find_start(config, dataset)
-    with reserved(Path(folder), config, overwrite, resume) as workdir:
-        run = _Run(config, workdir, dataset, teacher, start)
+    with reserved(path, config, overwrite, resume) as workdir, _told_how_to_continue(workdir):
+        run = _Run(config, workdir, dataset, teacher, start, resume)
         if resume:
             run.require_unchanged()
-        else:
-            run.describe()
+        training = run.prepare_neighbors() if is_neighbors(config.model) else run.prepare_network(devices, report)
+        if not resume:
+            run.take_folder()
         report(f"training {config.model} on {config.dataset} in {workdir.path}")
-        workdir.finish(run.keep_neighbors() if is_neighbors(config.model) else run.train_network(devices))
+        workdir.finish(training())
     return workdir
+
+
+@contextmanager
+def _told_how_to_continue(workdir: WorkDirectory) -> Iterator[None]:
+    """Give a KeyboardInterrupt the sentence that says how to continue the run, where it can be."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if not workdir.has_checkpoint or "result" in workdir.description:
+            raise
+        raise type(stop)(
+            f"Stopped; {last_checkpoint(workdir.checkpoints)}; continue with: "
+            f"python train.py --resume --workdir {workdir.path}"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,7 @@ class _Run:
         dataset: the training split.
         teacher: the file of the recognizer that it learns from too; None: from the labels alone.
         start: the weights before the first step; None: random ones, or those of the checkpoint of a resumed run.
+        resume: whether to go on from that checkpoint.
     """
 
     config: TrainingConfig
@@ -105,14 +123,15 @@ class _Run:
     dataset: CharacterDataset
     teacher: Path | None
     start: Start | None
+    resume: bool
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """The data set's rows to train on, and those to validate on."""
         return validation_rows(self.dataset, self.config.validation_fraction, self.config.seed)
 
-    def describe(self) -> None:
-        """Write labels.txt and config.json."""
+    def take_folder(self) -> None:
+        """Remove what an earlier run left; write config.json and labels.txt."""
         dataset, (training, validation) = self.dataset, self.rows
         data = {
             "name": dataset.name,
@@ -126,13 +145,18 @@ class _Run:
             "licence": dataset.licence,
             "credit": dataset.credit,
         }
-        dataset.classes.write(self.workdir.labels_file)
         description = {"config": self.config.to_dict(), "versions": versions_of(_VERSIONED), "data": data}
         if self.teacher:
             description["teacher"] = describe_network(self.teacher)
         if self.start:
             description["initial_weights"] = self.start.description
-        write_json(self.workdir.config_file, description)
+        self.workdir.clear()
+        try:
+            write_json(self.workdir.config_file, description)
+            dataset.classes.write(self.workdir.labels_file)
+        except OSError:
+            self.workdir.clear()
+            raise
 
     def require_unchanged(self) -> None:
         """Refuse to resume on other data, or with another teacher, than the run was started with."""
@@ -148,14 +172,22 @@ class _Run:
                 "start a new run."
             )
 
-    def keep_neighbors(self) -> dict[str, Any]:
-        """Write a nearest-neighbor model and return its result."""
+    def prepare_neighbors(self) -> Callable[[], dict[str, Any]]:
+        """Return what writes a nearest-neighbor model and returns the result."""
         start = time.perf_counter()
-        figures = fit_neighbors(self.config, self.dataset, self.rows[0], self.workdir.neighbors)
-        return {**figures, "minutes": (time.perf_counter() - start) / 60, "device": device_name()}
+        model = fit_neighbors(self.config, self.dataset, self.rows[0])
 
-    def train_network(self, devices: list[str] | None) -> dict[str, Any]:
-        """Train from where the run is, keep the recognizer, and return the result."""
+        def keep() -> dict[str, Any]:
+            figures = save_neighbors(model, self.workdir.neighbors)
+            return {**figures, "minutes": (time.perf_counter() - start) / 60, "device": device_name()}
+
+        return keep
+
+    def prepare_network(self, devices: list[str] | None, report: Callable[[str], None]) -> Callable[[], dict[str, Any]]:
+        """Return what trains from where the run is, keeps the recognizer and returns the result.
+
+        All that settings can be wrong in is made before, and nothing is written.
+        """
         config, workdir, dataset, (rows, rows_to_validate) = self.config, self.workdir, self.dataset, self.rows
         sampling = make_sampling(config, dataset.labels, rows)
         plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images)
@@ -165,7 +197,8 @@ class _Run:
             recognizer, model = compiled_models(config, dataset.image_size, len(dataset.classes), steps, teacher)
             if self.start:
                 recognizer.set_weights(self.start.weights)
-            finished, restored = load_checkpoint(workdir.checkpoint, model)
+            # What an earlier run left is still there.
+            finished, restored = load_checkpoint(workdir.checkpoints, model, report) if self.resume else (0, None)
         changes = Changes(
             config.augmentation,
             plain_from=(config.epochs - config.plain_epochs) * steps if config.plain_epochs else None,
@@ -176,18 +209,23 @@ class _Run:
         if len(rows_to_validate):  # on characters alone, as recognizers are compared
             characters = rows_to_validate[dataset.is_character[rows_to_validate]]
             validation = as_tf_dataset(dataset.select(characters), config.batch_size, one_hot=True)
-        sitting = Sitting(
-            workdir,
-            plan,
-            config.epochs,
-            finished,
-            restored,
-            stateful=_stateful_callbacks(config, workdir, recognizer),
-            others=[Pictures(workdir.tensorboard, recognizer, batches, validation, dataset.classes)],
-        )
-        figures = sitting.fit(model, with_targets(batches, config), unmixed(validation, config, recognizer))
-        self._save(recognizer, model.optimizer)
-        return {"parameters": recognizer.count_params(), **figures, **self._calibration()}
+        first_batch = next(iter(batches.take(1)))
+
+        def train() -> dict[str, Any]:
+            sitting = Sitting(
+                workdir,
+                plan,
+                config.epochs,
+                finished,
+                restored,
+                stateful=_stateful_callbacks(config, workdir, recognizer),
+                others=[Pictures(workdir.tensorboard, recognizer, first_batch, validation, dataset.classes)],
+            )
+            figures = sitting.fit(model, with_targets(batches, config), unmixed(validation, config, recognizer))
+            self._save(recognizer, model.optimizer)
+            return {"parameters": recognizer.count_params(), **figures, **self._calibration()}
+
+        return train
 
     def _save(self, recognizer: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Write the weights to use from now on: of the last epoch, or of the best after early stopping."""

@@ -52,7 +52,7 @@ def train_stages(config: TransferConfig, path: Path, options: StageOptions = Sta
         UserError: a stage is finished, was begun, builds on one that is not trained or has changed, or had other
             settings; the directory holds something else or is in use; or the loss became NaN.
         MissingFileError: the files of Kuzushiji-Kanji are not there, or there is no chain to resume.
-        KeyboardInterrupt: the user stopped the run; the last finished epoch is in the stage's `checkpoints/last.keras`.
+        KeyboardInterrupt: the user stopped the run; the last finished epoch is in the stage's `checkpoints/`.
     """
     chain = ChainFolder(path)
     stages = options.stages
@@ -72,7 +72,7 @@ def train_stages(config: TransferConfig, path: Path, options: StageOptions = Sta
         for name in waiting:
             chain.require_predecessors(name)
             options.report(f"preparing {name} in {chain.stage(name).path}")
-            _train_stage(name, config, chain, data)
+            _train_stage(chain.stage(name), config, chain, data, options.report)
     return chain
 
 
@@ -111,8 +111,10 @@ def _require_own_settings(chain: ChainFolder, config: TransferConfig, replaced: 
             )
 
 
-def _train_stage(name: str, config: TransferConfig, chain: ChainFolder, data: ChainData) -> None:
-    folder = chain.stage(name)
+def _train_stage(
+    folder: StageFolder, config: TransferConfig, chain: ChainFolder, data: ChainData, report: Callable[[str], None]
+) -> None:
+    name = folder.name
     if folder.is_resumable:
         chain.require_unchanged(name)
     else:
@@ -132,12 +134,12 @@ def _train_stage(name: str, config: TransferConfig, chain: ChainFolder, data: Ch
             "predecessors": {other: chain.stage(other).digest() for other in PREDECESSORS[name]},
         }
         write_json(folder.description_file, description)
-    figures = _fit(setup, folder)
+    figures = _fit(setup, folder, report)
     folder.finish({"parameters": setup.model.count_params(), **figures, **setup.save()})
 
 
-def _fit(setup: Setup, folder: StageFolder) -> dict[str, Any]:
-    finished, restored = load_checkpoint(folder.checkpoint, setup.model)
+def _fit(setup: Setup, folder: StageFolder, report: Callable[[str], None]) -> dict[str, Any]:
+    finished, restored = load_checkpoint(folder.checkpoints, setup.model, report)
     table = folder.name.split("-")[0]
     sitting = Sitting(
         folder,

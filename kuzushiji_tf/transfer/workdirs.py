@@ -5,7 +5,7 @@ vae-old/      a stage, as are vae-new/, mdn/ and sketch/:
   stage.json    its settings, its data, its predecessors' digests and, when it is finished, its result
   history.csv   one row an epoch
   tensorboard/  event files
-  checkpoints/  last.keras and its state, for --resume
+  checkpoints/  the state after each of the last two epochs, for --resume
   *.keras, *.npy  what it learned: `WEIGHTS`
 """
 
@@ -66,7 +66,7 @@ class StageFolder(TrainingFolder):
 
     @property
     def is_resumable(self) -> bool:
-        return self.is_begun and not self.is_finished and self.checkpoint.exists()
+        return self.is_begun and not self.is_finished and self.has_checkpoint
 
     def digest(self) -> str:
         """Return the SHA-256 (hex) over the weight files.
@@ -92,7 +92,7 @@ class StageFolder(TrainingFolder):
             UserError: files with these names are not those of a stage.
         """
         files = (self.description_file, self.history_file, *self.weights)
-        folders = (self.tensorboard, self.checkpoint.parent)
+        folders = (self.tensorboard, self.checkpoints)
         ours = [part for part in (*files, *folders) if part.exists()]
         if ours and not self.is_begun:
             raise UserError(f"{self.path} holds {ours[0].name}, but not a trained stage; choose another --workdir.")

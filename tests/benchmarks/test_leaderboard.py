@@ -63,8 +63,8 @@ def test_an_unfinished_run_is_resumed_and_a_finished_one_left_alone(recipe, comm
     workdir = started(tmp_path / "short-seed3", config)
     trained(Training(recipe, 3), tmp_path, None)
     assert "--overwrite" in commands[-1]  # there is no epoch to go on from
-    workdir.checkpoint.parent.mkdir()
-    workdir.checkpoint.touch()
+    workdir.checkpoints.mkdir()
+    (workdir.checkpoints / "epoch-1.state").touch()
     trained(Training(recipe, 3), tmp_path, None)
     assert commands[-1][4:] == ["--workdir", str(workdir.path), "--resume"]
     started(workdir.path, config, result={})

@@ -8,7 +8,7 @@ from kuzushiji_tf.config import Neighbors, TrainingConfig, load_recipe
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.models.neighbors import fit_neighbors, is_neighbors, load_neighbors
+from kuzushiji_tf.models.neighbors import fit_neighbors, is_neighbors, load_neighbors, save_neighbors
 
 PLAIN, COMPONENTS = "nearest_neighbors", "pca_nearest_neighbors"
 
@@ -20,7 +20,7 @@ def _dataset(pixels, labels, classes="あいう") -> CharacterDataset:
 
 def _model(path, dataset, model=PLAIN, rows=None, **settings):
     config = TrainingConfig(dataset="kmnist", model=model, neighbors=Neighbors(**settings))
-    result = fit_neighbors(config, dataset, np.arange(len(dataset)) if rows is None else rows, path)
+    result = save_neighbors(fit_neighbors(config, dataset, np.arange(len(dataset)) if rows is None else rows), path)
     return *load_neighbors(path), result
 
 
@@ -152,7 +152,7 @@ def test_a_network_is_no_nearest_neighbor_model():
 def test_the_published_accuracy_is_reached_to_the_second_decimal(path, data_dir, recipe, accuracy):
     config = load_recipe(f"recipes/{recipe}.toml")
     train, test = (load_dataset("kmnist", split, LoadOptions(data_dir)) for split in ("train", "test"))
-    fit_neighbors(config, train, np.arange(len(train)), path)
+    save_neighbors(fit_neighbors(config, train, np.arange(len(train))), path)
     run = load_neighbors(path)[2]
     predicted = np.concatenate([run(images).argmax(axis=1) for images in np.array_split(test.images, 20)])
     assert f"{np.mean(predicted == test.labels):.2%}" == f"{accuracy}%"

@@ -11,7 +11,7 @@ from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.models.loading import load_keras, with_probabilities
-from kuzushiji_tf.models.neighbors import fit_neighbors
+from kuzushiji_tf.models.neighbors import fit_neighbors, save_neighbors
 from kuzushiji_tf.recognition import cards
 from kuzushiji_tf.recognition.cards import read_card
 from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
@@ -96,7 +96,7 @@ def test_a_nearest_neighbor_run_is_a_recognizer_that_is_not_exported(learned, tm
     workdir.final.unlink()
     path = workdir.path / "final.npz"
     config = TrainingConfig(dataset="kmnist", model="nearest_neighbors")
-    fit_neighbors(config, dataset, np.arange(len(dataset)), path)
+    save_neighbors(fit_neighbors(config, dataset, np.arange(len(dataset))), path)
     predictor = load_predictor(workdir.path)
     assert (predictor.path, predictor.image_size, predictor.labels) == (path, (SIZE, SIZE), dataset.classes)
     assert np.array_equal(predictor.predict(dataset.images), np.eye(10, dtype=np.float32)[dataset.labels])

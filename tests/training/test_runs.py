@@ -1,6 +1,7 @@
 """Training: what is left on disk, what a resumed run equals, what is refused."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -16,13 +17,14 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf.characters.labels import UNKNOWN, Labels
-from kuzushiji_tf.config import Distillation, ImageAugmentation, TrainingConfig
+from kuzushiji_tf.cli import main
+from kuzushiji_tf.config import Distillation, ImageAugmentation, Neighbors, TrainingConfig
 from kuzushiji_tf.datasets.drawn.others import with_others
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models.loading import load_keras
 from kuzushiji_tf.recognition.predictors import load_predictor
-from kuzushiji_tf.training import checkpoints, fitting
+from kuzushiji_tf.training import callbacks, checkpoints, fitting
 from kuzushiji_tf.training import runs as training
 from kuzushiji_tf.training.population import measure_population
 from kuzushiji_tf.workdirs import WorkDirectory, find_last, reserved
@@ -75,22 +77,33 @@ class StopAfter(keras.callbacks.Callback):
 
 
 class Destroyed:
+    def __init__(self, number):
+        self._number = number
+
     def __del__(self):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(self._number)
 
 
-class StopInDestructorAfter(StopAfter):
-    """Behaves as Ctrl-C while a destructor runs, of which Python drops what is raised."""
+class SignalAfter(StopAfter):
+    """Sends a signal; with `in_destructor` while one runs, of which Python drops what is raised."""
+
+    def __init__(self, epochs, number, in_destructor):
+        super().__init__(epochs)
+        self._number = number
+        self._in_destructor = in_destructor
 
     def press(self):
-        Destroyed()
+        if self._in_destructor:
+            Destroyed(self._number)
+        else:
+            signal.raise_signal(self._number)
 
 
-def interrupted(monkeypatch, config, path, epochs, stop=StopAfter):
+def interrupted(monkeypatch, config, path, epochs):
     progress = fitting.Progress
     with monkeypatch.context() as patched:
-        patched.setattr(fitting, "Progress", lambda *_: stop(epochs))
-        with pytest.raises(KeyboardInterrupt):
+        patched.setattr(fitting, "Progress", lambda *_: StopAfter(epochs))
+        with pytest.raises(KeyboardInterrupt, match="--resume --workdir"):
             training.train(config, path)
     assert fitting.Progress is progress
     return WorkDirectory(path) if path else find_last()
@@ -120,8 +133,9 @@ def stopped(originals, tmp_path):
 
 def test_training_learns_and_leaves_a_complete_work_directory(tmp_path):
     workdir = training.train(QUICK, tmp_path / "run")
-    for part in (workdir.history_file, workdir.labels_file, workdir.best, workdir.final, workdir.checkpoint):
+    for part in (workdir.history_file, workdir.labels_file, workdir.best, workdir.final):
         assert part.stat().st_size > 0
+    assert workdir.has_checkpoint
     assert workdir.labels == CHARACTERS
     assert workdir.config == QUICK
     rows = history(workdir)
@@ -150,8 +164,17 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, finished):
         {"sampling": "square_root", "epoch_images": 75, "plain_epochs": 1},
         {"balance": 40, "epoch_images": 100},
         {"mixing": "manifold", "batch_size": 20, "ema_decay": 0.9},
+        {"precision": "float16", "ema_decay": 0.9},
     ],
-    ids=["cosine", "plateau and early stopping", "ema", "square root and plain epochs", "balance", "manifold mixup"],
+    ids=[
+        "cosine",
+        "plateau and early stopping",
+        "ema",
+        "square root and plain epochs",
+        "balance",
+        "manifold mixup",
+        "float16",
+    ],
 )
 def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, settings):
     """Dropout, augmentation, order, learning rate and the callbacks' patience all go on where they were."""
@@ -159,6 +182,17 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, settings):
     whole = training.train(config, tmp_path / "whole")
     workdir = interrupted(monkeypatch, config, tmp_path / "stopped", epochs=2)
     resumed = training.train(config, workdir.path, resume=True)
+    assert history(resumed) == history(whole)
+    assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_a_run_resumed_from_the_older_checkpoint_equals_an_uninterrupted_one(tmp_path, monkeypatch):
+    whole = training.train(QUICK, tmp_path / "whole")
+    workdir, said = interrupted(monkeypatch, QUICK, tmp_path / "stopped", epochs=2), []
+    workdir.history_file.write_text("")
+    (workdir.checkpoints / "epoch-2.state").write_bytes(b"")
+    resumed = training.train(QUICK, workdir.path, resume=True, report=said.append)
+    assert "epoch-2.state is damaged" in said[0] and "epoch-1.state" in said[0]
     assert history(resumed) == history(whole)
     assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
 
@@ -238,21 +272,20 @@ def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(tmp_p
     assert "kmnist (10 and 9 classes)" in refusal(teacher.path)
 
 
-@pytest.mark.parametrize("epochs", [0, 1])
-def test_interrupted_run_leaves_a_usable_checkpoint(tmp_path, monkeypatch, epochs):
+@pytest.mark.parametrize("epochs, place", [(0, "before the first epoch"), (1, "of epoch 1")])
+def test_interrupted_run_leaves_a_usable_checkpoint(tmp_path, monkeypatch, epochs, place):
     workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs)
-    model = keras.models.load_model(workdir.checkpoint)
-    assert int(model.optimizer.iterations) == epochs * 8
+    assert place in checkpoints.last_checkpoint(workdir.checkpoints)
     assert "result" not in workdir.description
 
 
 def test_exponential_moving_average_is_what_is_saved_and_validated(tmp_path):
     config = replace(QUICK, epochs=3, ema_decay=0.8)
     workdir = training.train(config, tmp_path / "run")
-    final, last = keras.models.load_model(workdir.final), keras.models.load_model(workdir.checkpoint)
-    assert not np.allclose(final.get_weights()[0], last.get_weights()[0], atol=1e-6)
-    averages = last.optimizer._model_variables_moving_average
-    np.testing.assert_allclose(final.get_weights()[0], averages[0].numpy(), atol=1e-6)
+    _, last = checkpoints._read(workdir.checkpoints / "epoch-3.state")
+    (average,) = (value for name, value in last.items() if name.endswith("/conv2d_kernel_average:1"))
+    assert not np.allclose(weights(workdir)[0], last["conv2d/kernel:1"], atol=1e-6)
+    np.testing.assert_allclose(weights(workdir)[0], average, atol=1e-6)
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path):
@@ -270,21 +303,74 @@ def test_mixed_precision_runs_are_saved_as_plain_float32(tmp_path, precision):
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_in_one_sentence(tmp_path):
-    with pytest.raises(UserError, match=r"nan in epoch \d+.*--learning-rate"):
+    with pytest.raises(UserError, match=r"The loss became nan in epoch 1, .*step.*--learning-rate.*epoch-0\.state"):
         training.train(replace(QUICK, learning_rate=1e20, schedule="constant"), tmp_path / "run")
     assert not WorkDirectory(tmp_path / "run").final.exists()
 
 
+def test_a_validation_loss_that_is_not_a_number_ends_the_run_before_its_epoch_is_kept(tmp_path):
+    check = callbacks.StopOnNan(tmp_path, "do less")
+    check.on_epoch_begin(4)
+    check.on_epoch_end(4, {"loss": 1.0})
+    with pytest.raises(UserError, match=r"validation loss became nan in epoch 5, .*do less .*no checkpoint"):
+        check.on_epoch_end(4, {"loss": 1.0, "val_loss": np.nan})
+
+
+def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    save = callbacks.save_checkpoint
+
+    def full_after_one_epoch(model, folder, epoch, stateful):
+        if epoch == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", "epoch-2.state")
+        save(model, folder, epoch, stateful)
+
+    monkeypatch.setattr(callbacks, "save_checkpoint", full_after_one_epoch)
+    with pytest.raises(UserError, match=r"disk of .*run is full: .*--resume .*epoch-1\.state"):
+        training.train(QUICK, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mixing": "input", "batch_size": 7},
+        {"mixing": "manifold"},
+        {"model": "nearest_neighbors", "neighbors": Neighbors(neighbors=1000)},
+    ],
+    ids=["batch size", "nothing to mix", "too many neighbors"],
+)
+def test_a_setting_that_cannot_be_costs_nothing(finished, tmp_path, wrong):
+    def contents():
+        return {file: file.read_bytes() for file in finished.path.rglob("*") if file.is_file()}
+
+    config, before = replace(QUICK, **wrong), contents()
+    with pytest.raises(UserError):
+        training.train(config, finished.path, overwrite=True)
+    assert contents() == before
+    with pytest.raises(UserError):
+        training.train(config, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_at_the_start_leaves_no_folder(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "labels.txt")
+
+    monkeypatch.setattr(Labels, "write", full)
+    with pytest.raises(OSError):
+        training.train(QUICK, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_finished_run_is_not_overwritten_unless_asked(finished):
     config, workdir = replace(QUICK, epochs=1), finished
-    before = workdir.final.read_bytes()
+    before, learned = workdir.final.read_bytes(), weights(workdir)
     with pytest.raises(UserError, match="already holds a run"):
         training.train(config, workdir.path)
     with pytest.raises(UserError, match="is finished"):
         training.train(config, workdir.path, resume=True)
     assert workdir.final.read_bytes() == before
     training.train(replace(config, seed=9), workdir.path, overwrite=True)
-    assert workdir.final.read_bytes() != before
+    assert not np.array_equal(weights(workdir)[0], learned[0])
 
 
 def test_foreign_files_are_refused_and_survive_even_overwriting(tmp_path):
@@ -392,9 +478,10 @@ def test_a_run_is_resumed_only_with_its_own_settings(stopped):
         training.train(replace(QUICK, batch_size=40), stopped.path, resume=True)
 
 
-def test_a_damaged_checkpoint_is_refused_in_one_sentence(stopped):
-    stopped.checkpoint.write_bytes(stopped.checkpoint.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"last\.keras"):
+def test_damaged_checkpoints_are_refused_in_one_sentence(stopped):
+    for file in stopped.checkpoints.iterdir():
+        file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"epoch-1\.state and .*epoch-0\.state are damaged"):
         training.train(QUICK, stopped.path, resume=True)
 
 
@@ -407,10 +494,19 @@ def ctrl_c_raises():
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_ctrl_c_within_a_destructor_stops_a_run_too(tmp_path, monkeypatch, ctrl_c_raises):
-    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs=2, stop=StopInDestructorAfter)
-    assert len(history(workdir)) == 2
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+@pytest.mark.parametrize("in_destructor", [False, True], ids=["anywhere", "in a destructor"])
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_ends_a_training_in_order(tmp_path, monkeypatch, capsys, ctrl_c_raises, number, code, in_destructor):
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(fitting, "Progress", lambda *_: SignalAfter(1, number, in_destructor))
+    settings = ["--dataset", "kmnist", "--model", "simple_cnn", "--epochs", "4", "--batch-size", "25"]
+    assert main(["train", *settings, "--workdir", str(tmp_path / "run")]) == code
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "epoch-1.state" in line and f"--resume --workdir {tmp_path / 'run'}" in line
+    workdir = WorkDirectory(tmp_path / "run")
+    assert len(history(workdir)) == 1
+    assert sorted(file.name for file in workdir.checkpoints.iterdir()) == ["epoch-0.state", "epoch-1.state"]
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 RUN_AND_WAIT = """
@@ -434,6 +530,6 @@ def test_a_killed_process_loses_at_most_one_epoch(tmp_path, number):
     os.kill(process.pid, number)
     process.wait(60)
     done = len(history(workdir))
-    epochs = int(keras.models.load_model(workdir.checkpoint).optimizer.iterations) / 8
+    epochs = max(checkpoints._read(file)[0]["epoch"] for file in workdir.checkpoints.glob("epoch-*.state"))
     assert epochs in (done - 1, done, done + 1) and done >= 3
     assert json.loads(workdir.config_file.read_text())["config"]["epochs"] == 1000

@@ -230,8 +230,8 @@ def test_a_restored_checkpoint_goes_on_as_a_run_that_was_not_interrupted(tmp_pat
     images = boxes()
     vae, restored = (compile_vae(tiny_vae(seed=seed), 1e-3) for seed in (0, 1))
     vae.train_on_batch(images, vae_targets(images))
-    save_checkpoint(vae, tmp_path / "last.keras", 1, [])
-    load_checkpoint(tmp_path / "last.keras", restored)
+    save_checkpoint(vae, tmp_path, 1, [])
+    load_checkpoint(tmp_path, restored)
     # The next steps' losses are of freshly drawn latent vectors.
     for _ in range(2):
         expected, found = (model.train_on_batch(images, vae_targets(images)) for model in (vae, restored))

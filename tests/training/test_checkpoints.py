@@ -1,0 +1,100 @@
+"""Checkpoints: every variable comes back, damage and a full disk cost one epoch at most."""
+
+import errno
+import os
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from kuzushiji_tf.config import TrainingConfig
+from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
+from kuzushiji_tf.training.compiling import compiled_models
+
+CONFIG = TrainingConfig(model="simple_cnn", optimizer="adamw", ema_decay=0.9)
+
+
+def compiled(**settings):
+    return compiled_models(replace(CONFIG, **settings), (12, 12), 10, steps_per_epoch=2)[1]
+
+
+def arrays(model):
+    return [keras.ops.convert_to_numpy(variable) for variable in (*model.variables, *model.optimizer.variables)]
+
+
+def same(some, others):
+    return all(np.array_equal(one, other) for one, other in zip(some, others, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_weights_optimizer_averages_and_seeds_are_restored_in_every_precision(tmp_path, precision):
+    trained, other = compiled(precision=precision), compiled(precision=precision, seed=1)
+    images = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 1)).astype(np.float32)
+    for _ in range(2):
+        trained.train_on_batch(images, np.eye(10, dtype=np.float32)[:8])
+    save_checkpoint(trained, tmp_path, 1, [])
+    assert load_checkpoint(tmp_path, other) == (1, [])
+    assert same(arrays(other), arrays(trained)) and not same(arrays(other), arrays(compiled(precision=precision)))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Checkpoints of two epochs, and what the model was in each."""
+    models = [compiled(seed=seed) for seed in (1, 2, 3)]
+    for epoch, model in enumerate(models, start=9):
+        save_checkpoint(model, tmp_path, epoch, [])
+    return [arrays(model) for model in models]
+
+
+def test_the_last_two_epochs_are_kept(tmp_path, saved):
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["epoch-10.state", "epoch-11.state"]
+    assert last_checkpoint(tmp_path).endswith("of epoch 11, is " + str(tmp_path / "epoch-11.state"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:1000],
+        lambda content: content[:-1000],
+        lambda content: content.replace(b'"epoch": 11', b'"epoch": 12'),
+        lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:],
+        lambda content: b"{}",
+    ],
+    ids=["empty", "head alone", "cut off", "another epoch", "one bit", "something else"],
+)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, saved, damage):
+    last, model, said = tmp_path / "epoch-11.state", compiled(), []
+    last.write_bytes(damage(last.read_bytes()))
+    assert load_checkpoint(tmp_path, model, said.append)[0] == 10
+    assert same(arrays(model), saved[1])
+    assert len(said) == 1 and "epoch-11.state is damaged" in said[0] and "epoch-10.state" in said[0]
+    before = tmp_path / "epoch-10.state"
+    before.write_bytes(damage(before.read_bytes()).replace(b'"epoch": 10', b'"epoch": 1'))
+    with pytest.raises(UserError, match=r"epoch-11\.state and .*epoch-10\.state .*--overwrite"):
+        load_checkpoint(tmp_path, model)
+
+
+def test_a_model_with_other_variables_is_refused_by_name(tmp_path, saved):
+    with pytest.raises(UserError, match=r"epoch-11\.state .*_average"):
+        load_checkpoint(tmp_path, compiled(ema_decay=0.0))
+
+
+def test_after_a_damaged_checkpoint_the_same_epoch_is_saved_again(tmp_path, saved):
+    (tmp_path / "epoch-11.state").write_bytes(b"")
+    save_checkpoint(compiled(), tmp_path, 10, [])
+    assert [file.name for file in tmp_path.iterdir()] == ["epoch-10.state"]
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoints_as_they_were(tmp_path, saved, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with monkeypatch.context() as patched, pytest.raises(OSError) as refused:
+        patched.setattr(os, "fsync", full)
+        save_checkpoint(compiled(), tmp_path, 12, [])
+    assert refused.value.filename == str(tmp_path / "epoch-12.state")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -77,9 +77,10 @@ def divided_anew(train: CharacterDataset, test: CharacterDataset, split: str) ->
 def validation_rows(dataset: CharacterDataset, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (training rows, validation rows) of a training split: sorted int64, disjoint, together every row.
 
-    Each class gives `fraction` of its images, to within one image, and keeps at least one for training. Where
-    `dataset.groups` is known no group is on both sides, and the fractions are as near as whole groups allow.
-    The same data set, fraction and seed always give the same rows; fraction 0 gives no validation rows.
+    Equal images are one original and stay together. Each class gives `fraction` of its originals, to within one, and
+    keeps at least one for training. Where `dataset.groups` is known no group is on both sides, groups that share an
+    image count as one, and the fractions are as near as whole groups allow. The same data set, fraction and seed always
+    give the same rows; fraction 0 gives no validation rows.
 
     Raises:
         UserError: the split is not `train`, the fraction is not in 0 <= fraction < 1, or nothing can be spared.
@@ -91,10 +92,11 @@ def validation_rows(dataset: CharacterDataset, fraction: float, seed: int) -> tu
     chosen = np.zeros(len(dataset), bool)
     if fraction:
         generator = np.random.Generator(np.random.PCG64(seed))
+        labels, classes, keys = dataset.labels, len(dataset.classes), content_keys(dataset.images)
         if dataset.groups is None:
-            taken = _choose_images(dataset.labels, len(dataset.classes), fraction, generator)
+            taken = _choose_originals(keys, labels, classes, fraction, generator)
         else:
-            taken = _choose_groups(dataset.groups, dataset.labels, len(dataset.classes), fraction, generator)
+            taken = _choose_groups(_joined_groups(dataset.groups, keys), labels, classes, fraction, generator)
         chosen[taken] = True
         if not chosen.any():
             raise UserError(
@@ -104,11 +106,33 @@ def validation_rows(dataset: CharacterDataset, fraction: float, seed: int) -> tu
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def _choose_images(labels: np.ndarray, classes: int, fraction: float, generator: np.random.Generator) -> np.ndarray:
-    counts = np.bincount(labels, minlength=classes)
+def _choose_originals(
+    keys: np.ndarray, labels: np.ndarray, classes: int, fraction: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Take originals of each class at random, with all their copies; one that stands in two classes is never taken."""
+    _, first, original = np.unique(keys, return_index=True, return_inverse=True)
+    is_certain = np.ones(len(first), bool)
+    is_certain[original[labels != labels[first][original]]] = False
+    rows = np.sort(first[is_certain])
+    counts = np.bincount(labels[rows], minlength=classes)
     taken = _shares(counts, fraction, tie_break=generator.random(classes))
-    by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
-    return np.concatenate([generator.permutation(rows)[:number] for rows, number in zip(by_class, taken, strict=True)])
+    by_class = np.split(rows[np.argsort(labels[rows], kind="stable")], np.cumsum(counts)[:-1])
+    chosen = [generator.permutation(own)[:number] for own, number in zip(by_class, taken, strict=True)]
+    return np.flatnonzero(np.isin(original, original[np.concatenate(chosen)]))
+
+
+def _joined_groups(groups: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return the groups int `[n]` with those that have an image in common, also by way of others, made one."""
+    names, group = np.unique(groups, return_inverse=True)
+    contents, content = np.unique(keys, return_inverse=True)
+    joined = np.arange(len(names))
+    while True:
+        lowest = np.full(len(contents), len(names))
+        np.minimum.at(lowest, content, joined[group])
+        before, joined = joined, joined.copy()
+        np.minimum.at(joined, group, lowest[content])
+        if np.array_equal(before, joined):
+            return joined[group]
 
 
 def _shares(counts: np.ndarray, fraction: float, tie_break: np.ndarray) -> np.ndarray:

@@ -13,9 +13,11 @@ from tests.making import random_dataset
 
 
 def dataset_of(labels: np.ndarray, groups: np.ndarray | None = None, split: str = "train") -> CharacterDataset:
+    """Return a data set of different images."""
     labels = np.asarray(labels, np.int32)
     classes = Labels(tuple(chr(0x4E00 + index) for index in range(int(labels.max(initial=0)) + 1)))
     images = np.zeros((len(labels), 8, 8), np.uint8)
+    images[:, 0, :4] = np.arange(len(labels), dtype="<u4")[:, np.newaxis].view(np.uint8)
     return CharacterDataset(
         "toy",
         split,
@@ -126,6 +128,39 @@ def test_group_that_alone_has_a_class_stays_in_training():
     for seed in range(20):
         train, _ = validation_rows(dataset_of(labels, groups), 0.3, seed)
         assert 3 in groups[train]
+
+
+def each_twice(dataset: CharacterDataset) -> CharacterDataset:
+    return dataset.select(np.random.default_rng(9).permutation(np.tile(np.arange(len(dataset)), 2)))
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_no_image_is_both_trained_on_and_validated_on(grouped):
+    labels, groups = writers(25, 10)
+    dataset = each_twice(dataset_of(labels, groups if grouped else None))
+    train, validation = validation_rows(dataset, 0.4, seed=0)
+    keys = content_keys(dataset.images)
+    assert np.intersect1d(keys[train], keys[validation]).size == 0
+    assert np.bincount(dataset.labels[validation]).tolist() == [20] * 10
+
+
+def test_writers_who_share_an_image_are_on_the_same_side():
+    labels, groups = writers(30, 10)
+    dataset = dataset_of(labels, groups)
+    dataset.images[groups == 1] = dataset.images[groups == 0]
+    dataset.images[20], dataset.images[200] = dataset.images[10], dataset.images[100]  # 1 and 2, 10 and 20
+    for seed in range(20):
+        _, validation = validation_rows(dataset, 0.3, seed)
+        chosen = set(groups[validation])
+        assert {0, 1, 2} <= chosen or chosen.isdisjoint({0, 1, 2})
+        assert {10, 20} <= chosen or chosen.isdisjoint({10, 20})
+
+
+def test_an_image_that_stands_in_two_classes_is_never_for_validation():
+    dataset = dataset_of(np.arange(100) % 10)
+    dataset.images[35] = dataset.images[34]
+    for seed in range(20):
+        assert not np.isin([34, 35], validation_rows(dataset, 0.5, seed)[1]).any()
 
 
 def test_tiny_fraction_still_gives_an_image():

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: write beside the target, flush, then replace."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -48,7 +49,7 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of `target` (and of what was there) when the block succeeds.
 
     Raises:
-        UserError: `target` is a file.
+        UserError: `target` is a file, or somebody else is writing it.
         OSError: as `atomic_path`.
     """
     target = Path(target).resolve()  # a link to a folder stays: the folder behind it is replaced
@@ -59,20 +60,42 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     old = temporary.with_name(temporary.name + ".old")
     try:
-        with _full_disk_named(target):
+        with _alone(target), _full_disk_named(target):
             yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if target.exists():
-            os.rename(target, old)
-        try:
-            os.rename(temporary, target)
-        except OSError:
-            if old.exists():
-                os.rename(old, target)
-            raise
+            temporary.chmod(0o777 & ~_umask())
+            if target.exists():
+                os.rename(target, old)
+            try:
+                os.rename(temporary, target)
+            except OSError:
+                if old.exists():
+                    os.rename(old, target)
+                raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Keep others, in this process or another, from writing a folder; a file beside it says so until the block ends.
+
+    Raises:
+        UserError: somebody else is.
+    """
+    path = target.with_name(f".{target.name}.lock")
+    with open(path, "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(lock.fileno()), os.stat(path))  # not, if it was just removed
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:
+            raise UserError(f"{target} is being written by another process; wait for it, or name another folder.")
+        try:
+            yield
+        finally:
+            path.unlink()
 
 
 @contextmanager

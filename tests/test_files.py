@@ -75,6 +75,17 @@ def test_folder_takes_the_place_of_the_old_one(tmp_path):
     assert names(tmp_path) == ["export"]
 
 
+def test_two_never_write_a_folder_at_once(tmp_path):
+    with atomic_folder(tmp_path / "export") as folder:
+        with pytest.raises(UserError, match="another process"), atomic_folder(tmp_path / "export"):
+            pass
+        with atomic_folder(tmp_path / "other"):
+            pass
+        write_text(folder / "whole.txt", "the first one's")
+    assert names(tmp_path / "export") == ["whole.txt"]
+    assert names(tmp_path) == ["export", "other"]
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_failed_folder_leaves_the_old_one_and_no_temporary_one(tmp_path, error):
     with atomic_folder(tmp_path / "export") as folder:

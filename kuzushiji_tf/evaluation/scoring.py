@@ -58,10 +58,19 @@ def score(
             without distortion; `output` holds something other than an evaluation.
         MissingFileError: there is no such history.
     """
-    if output is not None:
-        output = output.resolve()
-        _check_replaceable(output)
-    curves = reports.learning_curves(history) if output and history else None
+    if output is None:
+        return _score(predictor, dataset, None, None)
+    output = output.resolve()
+    _check_replaceable(output)
+    with atomic_folder(output) as folder:  # from the beginning: whoever comes second is told before the work
+        return _score(predictor, dataset, folder, history)
+
+
+def _score(
+    predictor: Predictor, dataset: CharacterDataset, folder: Path | None, history: Path | None
+) -> dict[str, Any]:
+    """Score, and write what `score` says into an empty folder, if one is given."""
+    curves = reports.learning_curves(history) if history else None
     matched, rows, left_out = match_classes(dataset, predictor.labels)
     is_character = matched.is_character
     if not is_character.any():
@@ -86,15 +95,14 @@ def score(
         "left_out_characters": list(left_out),
         "worst_classes": _worst_classes(predictions, scores, predictor.labels),
     }
-    if output is not None:
-        with atomic_folder(output) as folder:
-            write_json(folder / METRICS, result)
-            _write_per_class(folder / PER_CLASS, scores, predictor.labels)
-            _write_confusion(folder / CONFUSION, predictions, predictor.labels)
-            _write_predictions(folder / PREDICTIONS, predictions, rows)
-            _draw(folder, tested.images, predictions, predictor.labels)
-            if curves is not None:
-                figures.save(curves, folder / CURVES)
+    if folder is not None:
+        write_json(folder / METRICS, result)
+        _write_per_class(folder / PER_CLASS, scores, predictor.labels)
+        _write_confusion(folder / CONFUSION, predictions, predictor.labels)
+        _write_predictions(folder / PREDICTIONS, predictions, rows)
+        _draw(folder, tested.images, predictions, predictor.labels)
+    if folder is not None and curves is not None:
+        figures.save(curves, folder / CURVES)
     return result
 
 

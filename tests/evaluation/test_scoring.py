@@ -15,6 +15,7 @@ from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.evaluation import reports
 from kuzushiji_tf.evaluation.scoring import match_classes, score
+from kuzushiji_tf.files import atomic_folder
 from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.recognition.predictors import Predictor
 
@@ -179,6 +180,11 @@ def test_a_failure_leaves_the_earlier_evaluation_in_place(tmp_path, monkeypatch,
         score(predictor, _dataset("あい", [0, 1]), output)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_second_evaluation_into_a_folder_is_refused_before_anything_is_computed(tmp_path):
+    with atomic_folder(tmp_path / "out"), pytest.raises(UserError, match="another process"):
+        score(replace(_predictor(), run=_broken), _dataset("あ", [0]), tmp_path / "out")
 
 
 def test_an_earlier_evaluation_is_replaced(tmp_path):

@@ -57,6 +57,8 @@ BOUNDS = {
     DYNAMIC_FILE: Bound(max_difference=5e-4),
 }
 _NORMALIZING = (EXPORTED_FILES["saved_model"], DYNAMIC_FILE)
+FEW_IMAGES = 4  # that are read through each signature, at their own size and at another
+SIGNATURE_BOUND = 0.01  # of any probability then; a signature that does something else is wrong by far more
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,30 @@ class _Measuring:
             figures |= _scores(name, test_set, found, self.source)
             if name == "test" and file in BOUNDS:
                 figures |= compare(file, found, expected)
+        if file in _NORMALIZING:
+            self._check_signatures(file)
         if path.suffix == ".tflite":
             latency = LiteRTModel(path).latency_ms(self.source.test_sets["test"].dataset.images, LATENCY_RUNS)
             figures["latency_ms"] = round(latency, 4)
         return figures
+
+    def _check_signatures(self, file: str) -> None:
+        """Read a few images through each way into a file that normalizes images itself, resized ones too.
+
+        Raises:
+            BeyondBoundError: the Keras model reads them otherwise.
+        """
+        images, keras = self.source.test_sets["test"].dataset.images[:FEW_IMAGES], self._keras
+        resized = np.repeat(np.repeat(images, 3, axis=1), 2, axis=2)
+        for signature, (run, normalizes) in _signatures(self.folder / file).items():
+            for shown in (images, resized) if normalizes else (images,):
+                fitted = fit_image(shown, keras.image_size[0], self.source.box) if normalizes else shown
+                difference = float(np.abs(run(shown) - keras.run(fitted)).max())
+                if not difference <= SIGNATURE_BOUND:  # NaN is refused as well
+                    raise BeyondBoundError(
+                        f"{file} differs from the Keras model by up to {difference:.2g} in a probability where its "
+                        f"signature {signature} reads images of {shown.shape[1]} x {shown.shape[2]} pixels"
+                    )
 
 
 def measure_files(
@@ -198,6 +220,24 @@ def _run(path: Path, images: np.ndarray) -> np.ndarray:
     parts = np.array_split(images, min(os.cpu_count() or 1, len(images)))
     with ThreadPoolExecutor(len(parts)) as pool:
         return np.concatenate(list(pool.map(lambda part: LiteRTModel(path).predict(part), parts)))
+
+
+def _signatures(path: Path) -> dict[str, tuple[Callable[[np.ndarray], np.ndarray], bool]]:
+    """Return by name what each signature gives for images uint8 `[n, h, w]`, and whether it takes them of any size."""
+    if path.is_file():
+        return {"serving_default": (LiteRTModel(path).predict, True)}
+    loaded = tf.saved_model.load(path)
+
+    def runner(name: str, spec: tf.TensorSpec) -> Callable[[np.ndarray], np.ndarray]:
+        def run(images: np.ndarray) -> np.ndarray:
+            is_single = spec.shape.rank == 2
+            parts = tf.cast(images if is_single else images[np.newaxis, ..., np.newaxis], spec.dtype)
+            return np.concatenate([loaded.signatures[name](image=part)["probabilities"] for part in parts])
+
+        return run
+
+    specs = {name: signature.structured_input_signature[1]["image"] for name, signature in loaded.signatures.items()}
+    return {name: (runner(name, spec), spec.shape[-2] is None) for name, spec in specs.items()}
 
 
 def _in_batches(run: Callable[[np.ndarray], Any], images: np.ndarray) -> np.ndarray:

@@ -192,6 +192,40 @@ def test_a_file_that_disagrees_fails_the_export_and_leaves_nothing_behind(learne
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def only_saved_model(monkeypatch):
+    for name in ("write_float32", "write_float16", "write_int8"):
+        monkeypatch.setattr(conversion, name, lambda *arguments: None)
+
+
+def test_a_saved_model_that_does_not_resize_fails_the_export(learned, tmp_path, monkeypatch, only_saved_model):
+    def cut(image, size, box, ops):
+        return fit_image(image[..., :size, :size], size, box, ops=ops)
+
+    monkeypatch.setattr(conversion, "fit_image", cut)
+    with pytest.raises(UserError, match=f"saved_model .*{3 * SIZE} x {2 * SIZE}"):
+        _export(learned[1], learned[0], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_signature_of_the_saved_model_is_verified(learned, tmp_path, monkeypatch, only_saved_model):
+    import keras
+
+    archives = type(keras.export.ExportArchive())  # that of the backend
+    add = archives.add_endpoint
+    for broken in ("single_uint8", "normalized"):
+
+        def add_wrong(archive, name, function, spec, broken=broken):
+            def turned(image):
+                return {"probabilities": function(image)["probabilities"][:, ::-1]}
+
+            return add(archive, name, turned if name == broken else function, spec)
+
+        monkeypatch.setattr(archives, "add_endpoint", add_wrong)
+        with pytest.raises(UserError, match=f"saved_model .*{broken}"):
+            _export(learned[1], learned[0], tmp_path / "out")
+
+
 def test_an_int8_file_whose_activations_need_more_is_written_again_with_float32_ones(learned, tmp_path, only_int8):
     dataset, model = learned
     blank = np.zeros_like(dataset.images[:5])  # of these no activation's range can be found

@@ -22,6 +22,7 @@ class TrainFlags:
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     resume: bool = False  # continue an interrupted run (that of --workdir, or the last one)
     overwrite: bool = False  # replace the run that --workdir holds, once nothing is wrong with the new one
+    devices: tuple[str, ...] = ()  # to train on, such as GPU:0 GPU:1; default: all GPUs, or else the processor
     config: TrainingConfig = field(default_factory=TrainingConfig)
 
 
@@ -67,6 +68,7 @@ def run(flags: TrainFlags) -> None:
             data_dir=flags.data_dir,
             overwrite=flags.overwrite,
             resume=flags.resume,
+            devices=flags.devices,
             report=_say,
         )
     result = workdir.description["result"]

@@ -40,7 +40,7 @@ def compiled_models(
         optimizer=_optimizer(config, steps_per_epoch),
         loss=_loss(config),
         loss_weights=None if teacher is None else 1 - config.distillation.teacher_weight,
-        metrics=[
+        weighted_metrics=[  # batches that several devices share are filled up with images of weight 0
             keras.metrics.CategoricalAccuracy(name="accuracy"),
             MacroPrecision(classes, name="precision"),
             MacroRecall(classes, name="recall"),

@@ -41,6 +41,7 @@ class Sitting:
         shown: those of them that the progress line shows.
         title: begins that line.
         advice: what to change where the loss becomes NaN.
+        devices: that train, as `distribution.choose_devices` takes them.
     """
 
     folder: TrainingFolder
@@ -54,6 +55,7 @@ class Sitting:
     shown: Sequence[str] = ("loss", "accuracy")
     title: str = "epoch"
     advice: str = "lower --learning-rate, or use --precision float32"
+    devices: Sequence[str] | None = None
 
     def fit(self, model: keras.Model, batches: tf.data.Dataset, validation: tf.data.Dataset | None) -> dict[str, Any]:
         """Train a compiled model on endless batches, which begin where the last sitting ended.
@@ -77,7 +79,7 @@ class Sitting:
             ) from error
         return {
             "minutes": sum(float(row["seconds"]) for row in history.rows) / 60,
-            "device": device_name(),
+            "device": device_name(self.devices),
             "last_epoch": {name: float(value) for name, value in history.rows[-1].items()},
         }
 

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ from kuzushiji_tf.training.callbacks import Pictures, SaveBest
 from kuzushiji_tf.training.checkpoints import last_checkpoint, load_checkpoint, save_for_use
 from kuzushiji_tf.training.compiling import compiled_models, unmixed, with_targets
 from kuzushiji_tf.training.distillation import find_teacher, load_teacher
-from kuzushiji_tf.training.distribution import device_name, make_strategy
+from kuzushiji_tf.training.distribution import choose_devices, device_name, divide_evenly, make_strategy
 from kuzushiji_tf.training.fitting import Sitting
 from kuzushiji_tf.training.networks import describe_network
 from kuzushiji_tf.training.starting import Start, find_start
@@ -48,7 +48,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     data_dir: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
-    devices: list[str] | None = None,
+    devices: Sequence[str] | None = None,
     report: Callable[[str], None] = lambda message: None,  # noqa: ARG005
 ) -> WorkDirectory:
     """Train a recognizer in a work directory.
@@ -60,7 +60,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
         overwrite: replace an earlier run there, once nothing is wrong with the new one.
         resume: continue an interrupted run there; its config must be `config`.
-        devices: as `distribution.make_strategy` takes them.
+        devices: to train on, such as `GPU:1`; None: all visible GPUs, or the processor where there is none.
         report: is told what begins, once nothing is wrong with the settings, the data and the folder; and which
             checkpoint is damaged.
 
@@ -74,6 +74,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         KeyboardInterrupt: the user stopped the run; the sentence says how to continue.
     """
     require_model(config.model, config.architecture)
+    chosen = ["CPU:0"] if is_neighbors(config.model) else choose_devices(devices)
     path = Path(folder) if folder else find_last().path if resume else None
     options = options_of_run(config, Path(data_dir) if data_dir else None)
     dataset = load_dataset(config.dataset, "train", options)
@@ -83,10 +84,11 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         run = _Run(config, workdir, dataset, teacher, start, resume)
         if resume:
             run.require_unchanged()
-        training = run.prepare_neighbors() if is_neighbors(config.model) else run.prepare_network(devices, report)
+        training = run.prepare_neighbors() if is_neighbors(config.model) else run.prepare_network(chosen, report)
         if not resume:
             run.take_folder()
-        report(f"training {config.model} on {config.dataset} in {workdir.path}")
+        on = f"{', '.join(chosen)} ({device_name(chosen)})"
+        report(f"training {config.model} on {config.dataset} in {workdir.path}, computed on {on}")
         workdir.finish(training())
     return workdir
 
@@ -179,11 +181,11 @@ class _Run:
 
         def keep() -> dict[str, Any]:
             figures = save_neighbors(model, self.workdir.neighbors)
-            return {**figures, "minutes": (time.perf_counter() - start) / 60, "device": device_name()}
+            return {**figures, "minutes": (time.perf_counter() - start) / 60, "device": device_name(["CPU:0"])}
 
         return keep
 
-    def prepare_network(self, devices: list[str] | None, report: Callable[[str], None]) -> Callable[[], dict[str, Any]]:
+    def prepare_network(self, devices: list[str], report: Callable[[str], None]) -> Callable[[], dict[str, Any]]:
         """Return what trains from where the run is, keeps the recognizer and returns the result.
 
         All that settings can be wrong in is made before, and nothing is written.
@@ -191,8 +193,13 @@ class _Run:
         config, workdir, dataset, (rows, rows_to_validate) = self.config, self.workdir, self.dataset, self.rows
         sampling = make_sampling(config, dataset.labels, rows)
         plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images)
-        steps, strategy = plan.steps_per_epoch, make_strategy(devices)
-        with strategy.scope():
+        steps, replicas = plan.steps_per_epoch, len(devices)
+        if replicas > 1 and plan.step_size % replicas and (self.teacher or config.architecture.reconstruction):
+            raise UserError(
+                f"A step has {plan.step_size} images, which {replicas} devices cannot share equally, as a teacher and "
+                f"redrawing need: choose a --batch-size that is a multiple of {replicas}."
+            )
+        with make_strategy(devices).scope():
             teacher = load_teacher(self.teacher) if self.teacher else None
             recognizer, model = compiled_models(config, dataset.image_size, len(dataset.classes), steps, teacher)
             if self.start:
@@ -202,7 +209,7 @@ class _Run:
         changes = Changes(
             config.augmentation,
             plain_from=(config.epochs - config.plain_epochs) * steps if config.plain_epochs else None,
-            mix=make_mixer(config, count_mixable(recognizer), plan.step_size, strategy.num_replicas_in_sync),
+            mix=make_mixer(config, count_mixable(recognizer), plan.step_size, replicas),
         )
         batches = training_batches(dataset, sampling, plan, changes, start_step=finished * steps)
         validation = None
@@ -210,6 +217,7 @@ class _Run:
             characters = rows_to_validate[dataset.is_character[rows_to_validate]]
             validation = as_tf_dataset(dataset.select(characters), config.batch_size, one_hot=True)
         first_batch = next(iter(batches.take(1)))
+        validated = int(dataset.is_character[rows_to_validate].sum())
 
         def train() -> dict[str, Any]:
             sitting = Sitting(
@@ -220,8 +228,13 @@ class _Run:
                 restored,
                 stateful=_stateful_callbacks(config, workdir, recognizer),
                 others=[Pictures(workdir.tensorboard, recognizer, first_batch, validation, dataset.classes)],
+                devices=devices,
             )
-            figures = sitting.fit(model, with_targets(batches, config), unmixed(validation, config, recognizer))
+            figures = sitting.fit(
+                model,
+                divide_evenly(with_targets(batches, config), replicas, plan.step_size, plan.step_size),
+                divide_evenly(unmixed(validation, config, recognizer), replicas, validated, config.batch_size),
+            )
             self._save(recognizer, model.optimizer)
             return {"parameters": recognizer.count_params(), **figures, **self._calibration()}
 

@@ -1,8 +1,9 @@
 """One interface over a trained or exported recognizer, whatever kind of file holds it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -17,7 +18,7 @@ BATCH_SIZE = 256
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A recognizer that is ready to run.
+    """A recognizer that is ready to run; threads that share it take turns.
 
     Attributes:
         path: the file (or SavedModel folder) that runs.
@@ -33,6 +34,7 @@ class Predictor:
     image_size: tuple[int, int]
     normalization: str
     run: Callable[[np.ndarray], np.ndarray]
+    _turn: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return float32 probabilities `[n, classes]` of uint8 images `[n, h, w]`, ink white on black.
@@ -45,7 +47,8 @@ class Predictor:
             raise UserError(f"{self.path} takes images {wanted}, not {images.dtype} {list(images.shape)}.")
         probabilities = np.empty((len(images), len(self.labels)), np.float32)
         for lot in in_lots(len(images), BATCH_SIZE):
-            probabilities[lot] = self.run(images[lot])
+            with self._turn:  # an interpreter of LiteRT holds the tensors of one image
+                probabilities[lot] = self.run(images[lot])
         if not np.all((probabilities > -0.01) & (probabilities < 1.01)):
             raise UserError(f"{self.path} returns values outside 0..1; export it so that it ends in a softmax.")
         return probabilities

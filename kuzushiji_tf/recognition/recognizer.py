@@ -24,6 +24,9 @@ Polarity = Literal["auto", "dark", "light"]
 class Recognizer:
     """Reads pictures and strokes of single characters.
 
+    Several threads may share one. The network reads for one of them at a time: whoever wants it to read for all at once
+    makes a recognizer for each.
+
     Args:
         path: an exported folder, or anything else that `predictors.load_predictor` takes.
         file: which file of a folder; None means the float32 `.tflite` file of an exported folder.

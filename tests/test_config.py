@@ -90,6 +90,11 @@ def test_unknown_setting_suggests_the_nearest(tmp_path, text, name, suggestion):
     assert f"setting named {name!r}" in sentence and f"{suggestion!r}?" in sentence
 
 
+@pytest.mark.parametrize(("name", "table"), [("cutout", "augmentation"), ("width", "architecture")])
+def test_a_setting_of_a_table_that_stands_outside_of_it_is_sent_there(tmp_path, name, table):
+    assert f"[{table}]" in refusal(tmp_path, f"{name} = 1\nepochs = 2")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -120,8 +125,18 @@ def test_value_of_a_wrong_type_is_named(tmp_path, text, problem):
     [
         ("epochs = 0", "epochs is 0"),
         ("per_class = -1", "per_class is -1"),
-        ("image_size = 4", "image_size is 4; it must be at least 8"),
+        ("image_size = 4", "image_size is 4; it must be in 8 <= value"),
         ("seed = -1", "seed is -1"),
+        ("image_size = 100000000", "image_size is 100000000; it must be in 8 <= value <= 1,024"),
+        ("seed = 99999999999999999999", "seed is 99999999999999999999; it must be at most 2,147,483,647"),
+        ("epochs = 2147483648", "epochs is 2147483648"),
+        ("balance = 999999999999", "balance is 999999999999"),
+        ("balance = 1000001", "balance is 1000001; it must be at most 1,000,000"),
+        ("per_class = 1000001", "per_class is 1000001"),
+        ("[architecture]\nwidth = 1e9", "architecture.width is 1000000000.0; it must be at most 16"),
+        ("[architecture]\ndepth = 17", "architecture.depth is 17.0"),
+        ("[architecture]\nhead_rank = 99999999999", "architecture.head_rank is 99999999999"),
+        ("[neighbors]\ncomponents = 99999999999", "neighbors.components is 99999999999"),
         ("learning_rate = 0", "learning_rate is 0.0"),
         ("learning_rate = nan", "learning_rate is nan"),
         ("weight_decay = inf", "weight_decay is inf"),

@@ -23,7 +23,7 @@ from kuzushiji_tf.batches.forms import (
 )
 from kuzushiji_tf.batches.resumable import resumable_folder
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.config import ImageAugmentation
+from kuzushiji_tf.config import LARGEST_NUMBER, ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.datasets.core import in_lots
 from kuzushiji_tf.datasets.own.array_folders import INDEX
@@ -110,9 +110,10 @@ def _writer(form: str) -> Callable[[Task, Path, Path], None]:
 
 
 def _task(dataset: CharacterDataset, balance: Balance, form: str) -> Task:
-    if not len(dataset) or min(balance.per_class, balance.seed) < 0:
-        problem = "balance and seed must not be negative" if len(dataset) else "there is no image to write"
-        raise UserError(f"{dataset.name}: {problem}.")
+    if not len(dataset):
+        raise UserError(f"{dataset.name}: there is no image to write.")
+    if not (0 <= balance.per_class <= LARGEST_NUMBER and 0 <= balance.seed <= LARGEST_NUMBER):
+        raise UserError(f"{dataset.name}: balance and seed must be in 0 <= value <= {LARGEST_NUMBER:,}.")
     is_own = balance.per_class and balance.augmentation != ImageAugmentation()
     origin = {
         "dataset": dataset.name,

@@ -120,8 +120,8 @@ def _parse(name: str, command: ModuleType, arguments: list[str]) -> Any:
                 args=arguments,
                 default=default,
                 # Nobody reads `{None}|PATH`; a flag that is left out is None.
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
-                registry=_defaults_said_once(),
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone),
+                registry=_own_rules(),
             )
     except SystemExit as end:
         _raise_refusal_behind(end)
@@ -138,8 +138,12 @@ def _raise_refusal_behind(error: BaseException) -> None:
         behind = behind.__cause__ or behind.__context__
 
 
-def _defaults_said_once() -> Any:
-    """Return tyro's rules, but for the help: of a default that is None, False or empty the flag's own words tell."""
+def _own_rules() -> Any:
+    """Return tyro's rules, but for two.
+
+    What is off has no `--no-jit`, but what a recipe has switched on has both names. In the help, of a default that is
+    None, False or empty the flag's own words tell.
+    """
     import tyro
 
     registry = tyro.constructors.ConstructorRegistry()
@@ -149,7 +153,7 @@ def _defaults_said_once() -> Any:
         return "" if default in ("None", "False", "") else f"(default: {default})"
 
     @registry.struct_rule
-    def hint_at_defaults(info: tyro.constructors.StructTypeInfo) -> tyro.constructors.StructConstructorSpec | None:
+    def rule(info: tyro.constructors.StructTypeInfo) -> tyro.constructors.StructConstructorSpec | None:
         nonlocal is_asking
         if is_asking or not is_dataclass(info.type):
             return None
@@ -159,7 +163,12 @@ def _defaults_said_once() -> Any:
         if not isinstance(spec, tyro.constructors.StructConstructorSpec):
             return None
         said = tyro.conf.arg(help_behavior_hint=hint)
-        types: list[Any] = [Annotated[field.type, said] for field in spec.fields]
+        types: list[Any] = [
+            Annotated[field.type, said, tyro.conf.FlagCreatePairsOff]
+            if field.type is bool and field.default is False
+            else Annotated[field.type, said]
+            for field in spec.fields
+        ]
         fields = tuple(replace(field, type=kind) for field, kind in zip(spec.fields, types, strict=True))
         return replace(spec, fields=fields)
 

@@ -1,6 +1,7 @@
 """`predict`: pictures or strokes of single characters -> ranked characters."""
 
 import json
+import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class PredictFlags:
     # JSON files of one character each: a list of strokes, each a list of points [x, y] or [x, y, t], y down, any unit
     strokes: tuple[Path, ...] = ()
     # width and height of the pad of --strokes, (0, 0) its top left corner: small kana are told from large ones by them
-    canvas: tuple[float, float] | None = None
+    canvas: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="WIDTH HEIGHT")] = None
     # an exported folder, a .tflite or .keras file, a work directory, or the name of a pretrained recognizer such as
     # touch-joyo; default: the last run's export, else kana
     model: Path | None = None
@@ -81,6 +82,9 @@ def _check(flags: PredictFlags) -> None:
         raise UserError("Name at least one picture: python -m kuzushiji_tf predict IMAGE, or --strokes FILE.json")
     if flags.top_k < 1:
         raise UserError(f"--top-k is {flags.top_k}; it must be at least 1.")
+    if flags.canvas is not None and (len(flags.canvas) != 2 or not all(0 < side < math.inf for side in flags.canvas)):
+        given = " ".join(f"{side:g}" for side in flags.canvas)
+        raise UserError(f"--canvas is {given or 'empty'}; it must be two positive numbers, the width and the height.")
     if flags.canvas and not flags.strokes:
         raise UserError("--canvas is the pad of --strokes; leave it out with pictures.")
 
@@ -94,7 +98,7 @@ def _read(recognizer: "Recognizer", kind: str, path: Path, flags: PredictFlags) 
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not a JSON file; it must hold a list of strokes.") from None
     try:
-        return recognizer.read(strokes=strokes, canvas=flags.canvas)
+        return recognizer.read(strokes=strokes, canvas=(flags.canvas[0], flags.canvas[1]) if flags.canvas else None)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

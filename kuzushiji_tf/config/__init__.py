@@ -7,6 +7,8 @@ from kuzushiji_tf.config.recipes import Leaderboard, config_from_dict, load_lead
 from kuzushiji_tf.config.rules import (
     AT_LEAST_ONE,
     BELOW_ONE,
+    LARGEST_NUMBER,
+    LARGEST_SIZE,
     NOT_NEGATIVE,
     POSITIVE,
     SMALLEST_SIZE,
@@ -15,6 +17,7 @@ from kuzushiji_tf.config.rules import (
     require_finite,
 )
 from kuzushiji_tf.config.training import (
+    LARGEST_CLASS,
     Architecture,
     Distillation,
     ImageAugmentation,
@@ -25,6 +28,9 @@ from kuzushiji_tf.config.training import (
 __all__ = [
     "AT_LEAST_ONE",
     "BELOW_ONE",
+    "LARGEST_CLASS",
+    "LARGEST_NUMBER",
+    "LARGEST_SIZE",
     "NOT_NEGATIVE",
     "POSITIVE",
     "SMALLEST_SIZE",

@@ -97,9 +97,17 @@ def _from_table(cls: Any, table: Any, prefix: str = "") -> Any:
     arguments = {}
     for name, value in table.items():
         if prefix + name not in names:
-            raise unknown_name("setting", prefix + name, names)
+            raise _unknown(hints, prefix + name, names)
         arguments[name] = _checked(hints[name], value, prefix + name)
     return cls(**arguments)
+
+
+def _unknown(hints: dict[str, Any], name: str, names: list[str]) -> UserError:
+    """Return the error for a name that is no setting; those of a table look like any other among the flags."""
+    for table, hint in hints.items():
+        if is_dataclass(hint) and name in (setting.name for setting in fields(hint)):
+            return UserError(f"{name} is a setting of the table [{table}]; write it below that line.")
+    return unknown_name("setting", name, names)
 
 
 def _checked(hint: Any, value: Any, name: str) -> Any:

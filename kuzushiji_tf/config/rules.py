@@ -8,6 +8,8 @@ from typing import Any
 from kuzushiji_tf.errors import UserError
 
 SMALLEST_SIZE = 8  # pixels; the smallest image that a model takes
+LARGEST_SIZE = 1024  # pixels; more than any character needs
+LARGEST_NUMBER = 2**31 - 1  # what TensorFlow counts with holds no larger ones
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,13 @@ NOT_NEGATIVE = Rule(lambda value: value >= 0, "not be negative")
 BELOW_ONE = Rule(lambda value: 0 <= value < 1, "be in 0 <= value < 1")
 
 
+def at_most(limit: int) -> Rule:
+    """Return the rule that a number is not above a limit."""
+    return Rule(lambda value: value <= limit, f"be at most {limit:,}")
+
+
 def require_finite(settings: Any, prefix: str = "") -> None:
-    """Check that no setting of a config is infinite or not a number.
+    """Check that no setting of a config is infinite, not a number, or a whole number beyond `LARGEST_NUMBER`.
 
     Raises:
         UserError: one is; `prefix` stands before its name.
@@ -35,6 +42,8 @@ def require_finite(settings: Any, prefix: str = "") -> None:
         parts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
             raise UserError(f"{prefix}{setting.name} is {value}; it must be a finite number.")
+        if isinstance(value, int) and value > LARGEST_NUMBER:
+            raise UserError(f"{prefix}{setting.name} is {value}; it must be at most {LARGEST_NUMBER:,}.")
 
 
 def require(rule: Rule, settings: Any, names: Iterable[str], prefix: str = "") -> None:

@@ -8,13 +8,18 @@ from typing import Any, Literal
 from kuzushiji_tf.config.rules import (
     AT_LEAST_ONE,
     BELOW_ONE,
+    LARGEST_SIZE,
     NOT_NEGATIVE,
     POSITIVE,
     SMALLEST_SIZE,
+    at_most,
     require,
     require_finite,
 )
 from kuzushiji_tf.errors import UserError
+
+LARGEST_FACTOR = 16  # of channels and of blocks: larger networks fit no machine
+LARGEST_CLASS = 1_000_000  # images; a hundred times what anybody has balanced a set to
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Architecture:
     def __post_init__(self) -> None:
         require_finite(self, "architecture.")
         require(POSITIVE, self, ("width", "depth"), "architecture.")
+        require(at_most(LARGEST_FACTOR), self, ("width", "depth"), "architecture.")
         require(NOT_NEGATIVE, self, ("head_rank", "reconstruction"), "architecture.")
         require(BELOW_ONE, self, ("stochastic_depth",), "architecture.")
         if self.stem_stride not in (0, 1, 2):
@@ -84,6 +90,7 @@ class Neighbors:
     components: int = 60  # principal components that stand for the pixels (pca_nearest_neighbors)
 
     def __post_init__(self) -> None:
+        require_finite(self, "neighbors.")
         require(AT_LEAST_ONE, self, ("neighbors", "components"), "neighbors.")
 
 
@@ -157,8 +164,11 @@ class TrainingConfig:
             empty = "classes" if self.dataset.strip() else "dataset"
             raise UserError(f"{empty} is empty; name some, or leave it out.")
         require(AT_LEAST_ONE, self, ("per_class", "epochs", "batch_size"))
-        if self.image_size is not None and self.image_size < SMALLEST_SIZE:
-            raise UserError(f"image_size is {self.image_size}; it must be at least {SMALLEST_SIZE}.")
+        if self.image_size is not None and not SMALLEST_SIZE <= self.image_size <= LARGEST_SIZE:
+            raise UserError(
+                f"image_size is {self.image_size}; it must be in {SMALLEST_SIZE} <= value <= {LARGEST_SIZE:,}."
+            )
+        require(at_most(LARGEST_CLASS), self, ("balance", "per_class"))
         require(BELOW_ONE, self, ("validation_fraction", "label_smoothing", "ema_decay", "refuse"))
         require(POSITIVE, self, ("learning_rate", "plateau_factor", "mixing_alpha"))
         numbers = ("seed", "balance", "epoch_images", "plain_epochs", "weight_decay", "warmup_epochs")

@@ -9,7 +9,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from kuzushiji_tf.config import SMALLEST_SIZE, TrainingConfig
+from kuzushiji_tf.config import LARGEST_CLASS, LARGEST_SIZE, SMALLEST_SIZE, TrainingConfig
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.entries import ENTRIES, DatasetEntry, resolve
 from kuzushiji_tf.errors import UserError, unknown_name
@@ -39,7 +39,7 @@ class LoadOptions:
         refuse: share of the images that are to be no character, as `others.with_others` adds them; 0 adds none.
 
     Raises:
-        UserError: a number is not whole, a size is too small, `per_class` is not above 0, or `refuse` is no share.
+        UserError: a number is not whole, a number is too small or too large, or `refuse` is no share.
     """
 
     data_dir: Path | None = None
@@ -54,12 +54,17 @@ class LoadOptions:
     refuse: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, smallest in (("image_size", SMALLEST_SIZE), ("stroke_size", SMALLEST_SIZE), ("per_class", 1)):
+        sizes = (SMALLEST_SIZE, LARGEST_SIZE)
+        for name, (smallest, largest) in {
+            "image_size": sizes,
+            "stroke_size": sizes,
+            "per_class": (1, LARGEST_CLASS),
+        }.items():
             value = getattr(self, name)
             if not isinstance(value, Integral | None):
                 raise UserError(f"{name} is {value!r}; it must be a whole number.")
-            if value is not None and value < smallest:
-                raise UserError(f"{name} is {value}; it must be at least {smallest}.")
+            if value is not None and (value < smallest or value > largest):
+                raise UserError(f"{name} is {value}; it must be in {smallest} <= value <= {largest:,}.")
         if not 0 <= self.refuse < 1:
             raise UserError(f"refuse is {self.refuse}; it must be in 0 <= value < 1.")
 
@@ -170,6 +175,11 @@ def is_path(name: str) -> bool:
     return name not in ENTRIES and Path(name).is_dir() and name not in dataset_entries()
 
 
+def is_same(name: str, other: str) -> bool:
+    """Return whether two names stand for one data set, in whatever way its path is written."""
+    return name == other or (is_path(name) and is_path(other) and os.path.realpath(name) == os.path.realpath(other))
+
+
 def splits_of(name: str) -> tuple[str, ...]:
     """Return the splits that a data set has: for a mixture, those that all of its parts have.
 
@@ -188,7 +198,7 @@ def default_split(name: str, trained_on: str | None = None, forms: Iterable[str]
     That is `test`, but all of an `.npz` file, unless it is the one that the recognizer was trained on, or has the name
     of one of the `forms` that it learned from, wherever they lay.
     """
-    is_known = trained_on is not None and os.path.realpath(name) == os.path.realpath(trained_on)
+    is_known = trained_on is not None and is_same(name, trained_on)
     is_known |= any(Path(form).name == Path(name).name for form in forms)
     return "all" if name.endswith(NPZ) and not is_known else "test"
 

@@ -110,6 +110,7 @@ class TransferConfig:
     sketch: Sketch = field(default_factory=Sketch)
 
     def __post_init__(self):
+        require_finite(self)
         require(NOT_NEGATIVE, self, ("seed",))
         require(AT_LEAST_ONE, self, ("latent",))
 

@@ -11,6 +11,7 @@ import pytest
 
 import kuzushiji_tf
 from kuzushiji_tf.cli import COMMANDS, main, run_command
+from kuzushiji_tf.cli import train as train_command
 from kuzushiji_tf.cli.data import DataFlags
 from kuzushiji_tf.cli.train import default_flags
 from kuzushiji_tf.cli.transfer import TransferFlags
@@ -86,6 +87,30 @@ def test_the_help_beside_a_recipe_names_its_defaults(help_text):
     Path("own.toml").write_text('classes = "joyo"\njit = true\n', encoding="utf-8")
     text = help_text("train", "--recipe", "own.toml")
     assert "(default: joyo)" in text and "(default: True)" in text
+    assert "--jit, --no-jit" in text and "--random-split, " not in text
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flags", "jit", "cutout"),
+    [
+        ("jit = true", [], True, 0),
+        ("jit = true", ["--jit"], True, 0),
+        ("jit = true", ["--no-jit"], False, 0),
+        ("jit = false\n[augmentation]\ncutout = 4", ["--jit"], True, 4),
+        ("[augmentation]\ncutout = 4", ["--cutout", "0"], False, 0),
+    ],
+)
+def test_a_flag_beside_a_recipe_wins(monkeypatch, recipe, flags, jit, cutout):
+    seen = []
+    monkeypatch.setattr(train_command, "run", lambda flags: seen.append(flags.config))
+    Path("own.toml").write_text(recipe, encoding="utf-8")
+    assert main(["train", "--recipe", "own.toml", *flags]) == 0
+    assert (seen[0].jit, seen[0].augmentation.cutout) == (jit, cutout)
+
+
+def test_what_is_off_is_switched_on_by_its_name_alone(help_text):
+    for command in (["train"], ["predict"], ["data", "materialize"], ["transfer", "train"]):
+        assert "--no-" not in help_text(*command)
 
 
 def test_an_unknown_command_is_refused_with_the_nearest(capsys):

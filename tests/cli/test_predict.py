@@ -167,6 +167,13 @@ def test_wrong_flags_give_one_sentence(exported, pictures, flags, fact, capsys):
     assert fact in line
 
 
+@pytest.mark.parametrize("sides", ["0", "0 9", "1 2 3", "9 inf"])
+def test_a_canvas_that_is_no_pad_is_one_sentence(ink, sides, capsys):
+    assert main(["predict", "--strokes", str(ink), "--canvas", *sides.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--canvas is {sides};" in line
+
+
 def test_no_picture_is_an_error(capsys):
     assert main(["predict"]) == 2
     assert "predict" in capsys.readouterr().err

@@ -59,11 +59,11 @@ def test_keywords_are_those_of_the_options_and_go_before_them():
     ("changes", "told"),
     [
         ({"imagesize": 28}, "image_size"),
-        ({"image_size": 3}, "at least 8"),
+        ({"image_size": 3}, "8 <= value <= 1,024"),
         ({"image_size": "28"}, "image_size is '28'"),
         ({"image_size": (28, 28)}, "whole number"),
         ({"per_class": 1.5}, "per_class is 1.5"),
-        ({"per_class": 0}, "at least 1"),
+        ({"per_class": 0}, "1 <= value"),
     ],
 )
 def test_a_wrong_keyword_is_refused_with_the_right_one(changes, told):

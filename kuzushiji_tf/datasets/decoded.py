@@ -5,12 +5,15 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from tqdm import tqdm
 
 from kuzushiji_tf.datasets.locations import cache_folder
 from kuzushiji_tf.files import atomic_folder, write_json
@@ -46,7 +49,9 @@ def decoded_folder(name: str, source: Path, identity: Mapping[str, Any]) -> Path
     return decoded_root() / f"{name}-{digest}"
 
 
-def open_decoded(name: str, source: Path, identity: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+def open_decoded(
+    name: str, source: Path, identity: Mapping[str, Any], build: Callable[[Path], None], *, skip_damaged: bool = False
+) -> Path:
     """Return the folder with the decoded form of some files, decoding them first unless that was done before.
 
     Several processes may ask at the same time: one decodes, the others wait for it. A process that is killed leaves
@@ -59,6 +64,7 @@ def open_decoded(name: str, source: Path, identity: Mapping[str, Any], build: Ca
         identity: JSON-able values that say which state of the source (sizes, times of change) and which form; whenever
             one of them changes, the files are decoded anew. `image_size` tells forms apart that may stand side by side.
         build: writes the arrays into the empty folder that it is given.
+        skip_damaged: whether the caller leaves damaged images out. Who does not is told where an earlier one did.
 
     Raises:
         UserError: as `build` does; nothing is kept then.
@@ -69,13 +75,23 @@ def open_decoded(name: str, source: Path, identity: Mapping[str, Any], build: Ca
         with _locked(folder, wait=True):
             if not folder.is_dir():
                 _forget_leftovers(folder)
-                with atomic_folder(folder) as temporary:
-                    build(temporary)
-                    write_json(temporary / _IDENTITY, _identity(source, identity))
+                try:
+                    with atomic_folder(folder) as temporary:
+                        build(temporary)
+                        write_json(temporary / _IDENTITY, _identity(source, identity))
+                except BaseException:
+                    _lock_file(folder).unlink(missing_ok=True)
+                    raise
         with suppress(OSError):  # what belongs to somebody else stays
             _tidy(folder)
     with suppress(OSError):  # a cache that may only be read
         os.utime(folder)
+    damaged = 0 if skip_damaged else _count_damaged(folder)
+    if damaged:
+        tqdm.write(
+            f"note: {damaged:,} damaged images of {source} are left out, as it was decoded with --skip-damaged.",
+            file=sys.stderr,
+        )
     return folder
 
 
@@ -141,6 +157,10 @@ def _read_identity(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def _count_damaged(folder: Path) -> int:
+    return read_left_out(folder).get("damaged", 0) if (folder / LEFT_OUT).exists() else 0
+
+
 def _lock_file(folder: Path) -> Path:
     """Return the lock of a folder; an unfinished one, `.name-0123-abcd`, has that of the folder it was to become."""
     name = folder.name.removeprefix(".").rpartition("-")[0] if folder.name.startswith(".") else folder.name
@@ -150,13 +170,25 @@ def _lock_file(folder: Path) -> Path:
 @contextmanager
 def _locked(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Hold a folder's lock, and yield whether it was to be had without waiting (always, if `wait`)."""
-    with open(_lock_file(folder), "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    path = _lock_file(folder)
+    while True:
+        with open(path, "w", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            if _is_there(lock, path):
+                yield True
+                return
+
+
+def _is_there(lock: IO[str], path: Path) -> bool:
+    """Return whether a lock is still the one that others would take: who had it before us may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _forget_leftovers(folder: Path) -> None:

@@ -40,7 +40,8 @@ def fetch(
         patience: with hosts that do not answer.
 
     Raises:
-        UserError: no host gave the right file; the sentence names them, the reasons and the manual way.
+        UserError: no host gave the right file, and the sentence names them, the reasons and the manual way; or it
+            cannot be written.
     """
     name = urlsplit(urls[0]).path.rsplit("/", 1)[-1]
     path = folder / name
@@ -55,8 +56,13 @@ def fetch(
             try:
                 _download(url, path, known_hash, patience.timeout)
                 return path
-            except (OSError, ValueError) as error:
+            except (requests.RequestException, ConnectionError, TimeoutError, ValueError) as error:
                 failures[urlsplit(url).netloc] = _reason(error)
+            except OSError as error:  # of this machine's disk: no other host helps
+                raise UserError(
+                    f"{name} cannot be written to {folder} ({_reason(error)}); make room there, or name another folder "
+                    "with the environment variable KUZUSHIJI_CACHE."
+                ) from None
     tried = "; ".join(f"{host}: {reason}" for host, reason in failures.items())
     raise UserError(
         f"{name} could not be downloaded ({tried}); download {urls[0]} with a browser and name its folder "

@@ -114,7 +114,13 @@ def _decoded(options: LoadOptions) -> Path:
                 f"{options.data_dir / 'kkanji'}; put it there, or leave --data-dir out to have it downloaded."
             )
         source = download_kkanji()
-    return open_decoded("kkanji", source, _state(source), lambda folder: _decode(source, folder, options.skip_damaged))
+    return open_decoded(
+        "kkanji",
+        source,
+        _state(source),
+        lambda folder: _decode(source, folder, options.skip_damaged),
+        skip_damaged=options.skip_damaged,
+    )
 
 
 def find_kkanji(data_dir: Path | None) -> Path | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kuzushiji_tf.datasets import decoded
-from kuzushiji_tf.datasets.decoded import decoded_folder, list_decoded, open_decoded, remove_decoded
+from kuzushiji_tf.datasets.decoded import decoded_folder, list_decoded, open_decoded, remove_decoded, write_left_out
 from kuzushiji_tf.errors import UserError
 
 SOURCE = Path(__file__)
@@ -79,8 +79,50 @@ def test_a_failed_decoding_keeps_nothing():
 
     with pytest.raises(UserError, match="damaged"):
         open_decoded("some", SOURCE, {}, fail)
-    folder = decoded_folder("some", SOURCE, {})
-    assert not folder.exists() and not list(folder.parent.glob(".some-*"))
+    assert list(decoded_folder("some", SOURCE, {}).parent.iterdir()) == []
+
+
+def test_who_waited_for_a_decoding_that_failed_decodes_alone(tmp_path):
+    """The lock of the one that failed is removed while the others wait for it."""
+
+    def fail(folder):
+        time.sleep(0.2)
+        raise UserError("The source is damaged.")
+
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+
+    def open_in_vain():
+        with pytest.raises(UserError):
+            open_decoded("some", SOURCE, {}, fail)
+
+    failing = context.Process(target=open_in_vain)
+    failing.start()
+    while not list(decoded_folder("some", SOURCE, {}).parent.glob(".some-*")):
+        time.sleep(0.01)
+    waiting = [context.Process(target=open_slowly, args=(queue,)) for _ in range(2)]
+    for process in waiting:
+        process.start()
+    assert len({queue.get(timeout=20) for _ in waiting}) == 1
+    for process in (failing, *waiting):
+        process.join()
+        assert process.exitcode == 0
+    assert (tmp_path / "cache" / "decodings.txt").read_text(encoding="utf-8") == "once\n"
+
+
+def test_who_does_not_leave_damaged_images_out_is_told_that_an_earlier_one_did(capsys):
+    def decode(folder):
+        write_left_out(folder, {"damaged": 3, "blank": 2})
+
+    open_decoded("some", SOURCE, {}, decode, skip_damaged=True)
+    open_decoded("some", SOURCE, {}, decode, skip_damaged=True)
+    assert capsys.readouterr().err == ""
+    open_decoded("some", SOURCE, {}, decode)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "3 damaged images" in line and str(SOURCE) in line and "--skip-damaged" in line
+    write_left_out(open_decoded("some", SOURCE, {"bytes": 1}, decode, skip_damaged=True), {"blank": 2})
+    open_decoded("some", SOURCE, {"bytes": 1}, decode)
+    assert capsys.readouterr().err == ""
 
 
 def write(folder):

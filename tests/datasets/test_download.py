@@ -1,6 +1,8 @@
 """Downloads, against a server on this machine: verified, whole, from the first mirror that works."""
 
+import errno
 import hashlib
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -149,6 +151,17 @@ def test_failed_download_leaves_what_was_there(mirrors, tmp_path):
     with pytest.raises(UserError):
         fetch_quickly([mirrors.url("wrong")], tmp_path, rounds=1)
     assert (tmp_path / "file.gz").read_bytes() == b"something else"
+
+
+def test_a_full_disk_is_no_hosts_fault(mirrors, tmp_path, monkeypatch):
+    def fill(*arguments, **more):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pooch.retrieve", fill)
+    with pytest.raises(UserError) as caught:
+        fetch_quickly([mirrors.url("good"), mirrors.url("second-time")], tmp_path)
+    sentence = str(caught.value)
+    assert os.strerror(errno.ENOSPC) in sentence and str(tmp_path) in sentence and "127.0.0.1" not in sentence
 
 
 def test_folder_that_cannot_be_made_is_one_sentence(mirrors, tmp_path):

@@ -64,7 +64,11 @@ def _load(name: str, split: str, options: LoadOptions) -> CharacterDataset:
     changed = {str(path.resolve()): path.stat().st_mtime_ns for path in {file.path for file in files}}
     identity = {"form": 1, "image_size": size, "changed": changed, "files": [[str(file), file.size] for file in files]}
     folder = open_decoded(
-        name, source, identity, lambda folder: _build(name, source, size, options.skip_damaged, folder)
+        name,
+        source,
+        identity,
+        lambda folder: _build(name, source, size, options.skip_damaged, folder),
+        skip_damaged=options.skip_damaged,
     )
     return replace(_open(name, split, folder / f"{name}.npz"), left_out=read_left_out(folder))
 

@@ -84,7 +84,13 @@ def load_folder(path: Path, split: str, options: LoadOptions) -> CharacterDatase
     identity = {"form": 3, "image_size": size, "listing": _digest(listing), "made_by_us": origin is not None}
 
     reading = _Reading(size, options.skip_damaged, made_by_us=origin is not None)
-    decoded = open_decoded("folder", path, identity, lambda folder: _decode(path, listing, reading, folder))
+    decoded = open_decoded(
+        "folder",
+        path,
+        identity,
+        lambda folder: _decode(path, listing, reading, folder),
+        skip_damaged=options.skip_damaged,
+    )
     rows = slice(None) if origin else rows_of(path, np.load(decoded / "is_test.npy"), split)
     originals = np.load(decoded / "originals.npy")[rows]
     return CharacterDataset(

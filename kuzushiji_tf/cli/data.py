@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -231,6 +231,8 @@ def _materialize(flags: MaterializeFlags) -> None:
     from kuzushiji_tf.batches.startup import start_tensorflow
 
     dataset = load_dataset(flags.name, flags.split, _options(flags, flags.classes, flags.image_size))
+    if is_path(flags.name):  # a name alone would not lead back to it, or to another set of that name
+        dataset = replace(dataset, name=str(Path(flags.name).resolve()))
     if flags.balance > 0 or flags.format == "tfrecord":
         start_tensorflow()
     balance = Balance(flags.balance, flags.seed)
@@ -242,6 +244,7 @@ def _materialize(flags: MaterializeFlags) -> None:
         print(f"{folder}: TFRecord shards, features image (PNG), label, character, original")
     elif flags.split == "train":
         print(f"{folder}: train on it with  python train.py --dataset {folder}")
+        print(f"evaluate and export what it gave with  --dataset {dataset.name}  since it holds no test images")
     else:
         print(f"{folder}: evaluate on it with  python evaluate.py --dataset {folder} --split {flags.split}")
 

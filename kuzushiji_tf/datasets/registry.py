@@ -63,7 +63,7 @@ class LoadOptions:
             value = getattr(self, name)
             if not isinstance(value, Integral | None):
                 raise UserError(f"{name} is {value!r}; it must be a whole number.")
-            if value is not None and (value < smallest or value > largest):
+            if value is not None and not smallest <= int(value) <= largest:
                 raise UserError(f"{name} is {value}; it must be in {smallest} <= value <= {largest:,}.")
         if not 0 <= self.refuse < 1:
             raise UserError(f"refuse is {self.refuse}; it must be in 0 <= value < 1.")

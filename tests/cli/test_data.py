@@ -15,7 +15,7 @@ from kuzushiji_tf.batches import materializing
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.cli import data as command
 from kuzushiji_tf.cli import main
-from kuzushiji_tf.datasets import CharacterDataset, download, registry
+from kuzushiji_tf.datasets import CharacterDataset, download, load_dataset, registry
 from kuzushiji_tf.datasets.decoded import open_decoded
 from kuzushiji_tf.datasets.kmnist import MD5
 from kuzushiji_tf.errors import UserError
@@ -224,6 +224,22 @@ def test_the_flags_of_materialize_reach_it(toy, monkeypatch, capsys):
     assert "TFRecord" in capsys.readouterr().out
 
 
+def test_what_is_made_of_ones_own_images_says_where_they_are(elsewhere, capsys):
+    (elsewhere / "mine").mkdir()
+    images = np.zeros((14, 8, 8), np.uint8)
+    images[:, 2:6, 3] = 255
+    images[np.arange(14), 1, np.arange(14) % 8] = 100 + np.arange(14)
+    np.savez(elsewhere / "mine" / "kana.npz", images=images, labels=np.array(["あ"] * 14))
+    assert main(["data", "materialize", "mine/kana.npz", "--output", "made"]) == 0
+    source = str(elsewhere / "mine" / "kana.npz")
+    assert json.loads((elsewhere / "made" / "origin.json").read_text(encoding="utf-8"))["dataset"] == source
+    assert f"--dataset {source}" in capsys.readouterr().out
+    made = load_dataset("made/", "train")
+    assert (made.name, made.ink, made.normalization) == ("made", "scanned", "none")
+    with pytest.raises(UserError, match=f"--dataset {source}"):
+        load_dataset("made/", "test")
+
+
 def test_an_interrupted_materialize_says_how_to_go_on(toy, monkeypatch, capsys):
     def interrupt(*arguments, **more):
         raise KeyboardInterrupt
@@ -241,6 +257,7 @@ def test_an_interrupted_materialize_says_how_to_go_on(toy, monkeypatch, capsys):
         (["inspect", "kmnist+k94"], "'k49'"),
         (["inspect", "kmnist", "--split", "tset"], "train, test"),
         (["inspect", "kmnist", "--image-size", "3"], "image_size is 3"),
+        (["inspect", "kmnist", "--image-size", "100000000"], "image_size is 100000000"),
         (["inspect", "kana", "--per-class", "0"], "per_class is 0"),
         (["inspect", "absent/folder"], "absent/folder"),
         (["download", "kmnst"], "'kmnist'"),

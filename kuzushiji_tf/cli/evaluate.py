@@ -56,12 +56,12 @@ def run(flags: EvaluateFlags) -> None:
     target = flags.target or find_last().path
     if not target.exists():
         raise MissingFileError(f"There is no recognizer at {target}.")
-    name = dataset_for(target, flags.dataset)  # says at once, before TensorFlow is loaded, that it has to be named
+    dataset_for(target, flags.dataset)  # says at once, before TensorFlow is loaded, that it has to be named
     labels = Labels.read(flags.labels) if flags.labels else None
     start_tensorflow()
     predictor = load_predictor(target, file=flags.file, labels=labels)
     options = {"split": flags.split, "data_dir": flags.data_dir, "image_size": flags.image_size}
-    summary = _evaluate(predictor, name, flags.output, **options)
+    summary = _evaluate(predictor, flags.dataset, flags.output, **options)
     if summary["ink"] == "synthetic":
         summary |= _evaluate_real_pen(flags, predictor)
     _print_next(target, origin_of(target).workdir)
@@ -70,7 +70,7 @@ def run(flags: EvaluateFlags) -> None:
 
 
 def _evaluate(
-    predictor: Predictor, dataset: "str | CharacterDataset", output: Path | None, **options: Any
+    predictor: Predictor, dataset: "str | CharacterDataset | None", output: Path | None, **options: Any
 ) -> dict[str, Any]:
     """Evaluate, print the scores, and return those that are numbers and names, without the lists."""
     from kuzushiji_tf.evaluation.evaluating import evaluate, origin_of

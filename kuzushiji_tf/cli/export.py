@@ -18,6 +18,8 @@ class ExportFlags:
 
     target: tyro.conf.Positional[Path | None] = None  # the work directory; default: the last run
     output: Path | None = None  # folder of the export; default: export/ in the work directory
+    # measure on this data set's test images; default: on those of what it was trained on
+    dataset: str | None = None
     which: Literal["final", "best"] = "final"  # the weights at the end of the run, or of its best validation epoch
     dynamic_size: bool = False  # also write model-dynamic.tflite, which takes images of any size
     refusal_threshold: float = THRESHOLD  # the probability of being no character from which on an image is refused
@@ -43,6 +45,7 @@ def run(flags: ExportFlags) -> None:
     card = export(
         workdir,
         output,
+        dataset=flags.dataset,
         which=flags.which,
         dynamic_size=flags.dynamic_size,
         refusal_threshold=flags.refusal_threshold,

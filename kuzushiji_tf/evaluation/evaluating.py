@@ -1,6 +1,7 @@
 """A recognizer and a data set, however each is named -> scores: what the command `evaluate` does, as a function."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import TrainingConfig, config_from_dict
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
-from kuzushiji_tf.datasets.registry import LoadOptions, default_split
+from kuzushiji_tf.datasets.registry import LoadOptions, default_split, is_path, is_same
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.evaluation.scoring import score
 from kuzushiji_tf.recognition.cards import CARD, read_card
@@ -26,10 +27,12 @@ class Origin:
     Attributes:
         workdir: the run that its file lies in; None: in none.
         config: what it was trained with; None: nobody knows.
+        data: what the run says of the images that it was trained on.
     """
 
     workdir: WorkDirectory | None = None
     config: TrainingConfig | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def trained_on(self) -> str | None:
@@ -54,11 +57,13 @@ def origin_of(path: Path) -> Origin:
     """
     for folder in (path, path.parent):
         if (folder / CARD).exists():
-            recipe = read_card(folder).get("recipe")
-            return Origin(config=config_from_dict(recipe, f"{folder / CARD}: recipe") if recipe else None)
+            card = read_card(folder)
+            recipe = card.get("recipe")
+            config = config_from_dict(recipe, f"{folder / CARD}: recipe") if recipe else None
+            return Origin(None, config, card.get("training", {}))
         workdir = WorkDirectory(folder)
         if workdir.config_file.exists():
-            return Origin(workdir, workdir.config)
+            return Origin(workdir, workdir.config, workdir.description["data"])
     return Origin()
 
 
@@ -74,6 +79,23 @@ def dataset_for(path: Path, dataset: str | None = None) -> str:
     return name
 
 
+def require_held_out(dataset: CharacterDataset, data: Mapping[str, Any]) -> None:
+    """Refuse to measure on other images than those that a run held out, which may be some that it was trained on.
+
+    Args:
+        dataset: the test split of the run's data set, as the run would load it.
+        data: what the run says of its images.
+
+    Raises:
+        UserError: they are others.
+    """
+    if data.get("test_content_hash", dataset.content_hash) != dataset.content_hash:
+        raise UserError(
+            f"The test images of {dataset.name} are not those that were held out from the training: restore the data "
+            "as it was, train again, or name what to measure on with --dataset."
+        )
+
+
 def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     model: str | Path | Recognizer | Predictor,
     dataset: str | CharacterDataset | None = None,
@@ -87,7 +109,8 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
 
     Args:
         model: a recognizer, or the path of one, as `load_predictor` takes it.
-        dataset: a data set or its name, as `load_dataset` takes it; None: the one that the recognizer was trained on.
+        dataset: a data set or its name, as `load_dataset` takes it; None: the one that the recognizer was trained on,
+            if its test images are those of then.
         split: of a named data set; None: `test`, and all of an `.npz` file of which it learned nothing.
         output: folder of tables and pictures; an earlier evaluation in it is replaced. None: in the work directory of
             the run that the recognizer is from; for any other none are written.
@@ -99,7 +122,7 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
 
     Raises:
         UserError, MissingFileError: as `load_predictor`, `load_dataset` and `scoring.score`; or nobody says what the
-            recognizer was trained on.
+            recognizer was trained on, or its test images are others today.
     """
     if isinstance(model, Recognizer):
         predictor = model.predictor
@@ -109,12 +132,18 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
     if not isinstance(dataset, CharacterDataset):
         name = dataset_for(predictor.path, dataset)
         options = LoadOptions(data_dir=Path(data_dir) if data_dir else None)
-        if origin.config and origin.trained_on == name:
+        if origin.config and is_same(name, origin.config.dataset):
             options = options_of_run(origin.config, options.data_dir)
-        # Strokes are drawn at the model's size; other images keep their own until they are resized.
-        options = replace(options, image_size=image_size, stroke_size=predictor.image_size[0])
+        # Strokes are drawn at the model's size, and one's own images read at it; others keep theirs until they are
+        # resized.
+        own_size = options.image_size if is_path(name) else None
+        options = replace(options, image_size=image_size or own_size, stroke_size=predictor.image_size[0])
         forms = origin.config.forms if origin.config else ()
-        dataset = load_dataset(name, split or default_split(name, origin.trained_on, forms), options)
+        split = split or default_split(name, origin.trained_on, forms)
+        is_held_out = dataset is None and split == "test" and image_size is None
+        dataset = load_dataset(name, split, options)
+        if is_held_out:
+            require_held_out(dataset, origin.data)
     folder = Path(output) if output else origin.output(dataset.name, dataset.split)
     return score(predictor, dataset, folder, origin.history)
 

@@ -11,10 +11,12 @@ import numpy as np
 
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
+from kuzushiji_tf.datasets.registry import LoadOptions, default_split, is_same
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.evaluation.evaluating import load_real_pen
-from kuzushiji_tf.evaluation.scoring import match_classes
+from kuzushiji_tf.evaluation.evaluating import load_real_pen, require_held_out
+from kuzushiji_tf.evaluation.scoring import fit_images, match_classes
 from kuzushiji_tf.exporting import conversion
 from kuzushiji_tf.exporting.model_card import describe_file, describe_run, make_card
 from kuzushiji_tf.exporting.sources import EvaluationSet, Source
@@ -23,7 +25,7 @@ from kuzushiji_tf.files import atomic_folder, write_json
 from kuzushiji_tf.models.loading import load_keras, with_probabilities
 from kuzushiji_tf.recognition import cards
 from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, LABELS, read_card
-from kuzushiji_tf.recognition.predictors import load_predictor
+from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
 from kuzushiji_tf.recognition.readings import THRESHOLD
 from kuzushiji_tf.workdirs import WorkDirectory
 
@@ -62,6 +64,7 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     run: str | Path | WorkDirectory,
     folder: str | Path | None = None,
     *,
+    dataset: str | None = None,
     which: Literal["final", "best"] = "final",
     dynamic_size: bool = False,
     refusal_threshold: float = THRESHOLD,
@@ -75,6 +78,8 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     Args:
         run: its work directory.
         folder: of the export; None: `export/` in the work directory, where an earlier one is replaced in any case.
+        dataset: what is measured on, as `evaluate` takes it; None: what the run was trained on, if its test images are
+            those of then.
         which: `final` (weights of the last epoch) or `best` (of the best validation epoch).
         dynamic_size: also write a `.tflite` file that takes images of any size.
         refusal_threshold: the least probability of being no character at which the exported recognizer refuses an
@@ -86,8 +91,8 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
 
     Raises:
         MissingFileError: the run has no such weights, or its data set's files are not there.
-        UserError: the threshold is no probability, the folder holds something else, or a file differs from the Keras
-            model by more than its bound.
+        UserError: the threshold is no probability, the folder holds something else, the data set's test images are
+            others than at the training, or a file differs from the Keras model by more than its bound.
     """
     if not 0 < refusal_threshold <= 1:
         raise UserError(f"refusal_threshold is {refusal_threshold}; it must be in 0 < value <= 1.")
@@ -101,8 +106,13 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     options = options_of_run(config, data_dir)
     # Drawn data sets need not draw all their training images again for the few that are wanted.
     few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))
-    report(f"loading {config.dataset}")
-    test_sets = {"test": _limited(load_dataset(config.dataset, "test", options), test_limit)}
+    report(f"loading {dataset or config.dataset}")
+    if dataset is None:
+        test = EvaluationSet.whole(load_dataset(config.dataset, "test", options))
+        require_held_out(test.dataset, workdir.data)
+    else:
+        test = _named(dataset, config, options, predictor)
+    test_sets = {"test": _limited(test, test_limit)}
     if test_sets["test"].is_synthetic:
         test_sets |= _real_pen(predictor.labels, predictor.image_size[0], data_dir)
     source = Source(
@@ -220,13 +230,30 @@ def _embed(folder: Path, labels: Labels, card: dict[str, Any]) -> None:
         card["files"][path.name] |= describe_file(path)
 
 
-def _limited(dataset: CharacterDataset, limit: int | None) -> EvaluationSet:
-    if limit is None or limit >= len(dataset):
-        return EvaluationSet(dataset, dataset.content_hash)
+def _named(dataset: str, config: TrainingConfig, options: LoadOptions, predictor: Predictor) -> EvaluationSet:
+    """Return what a run's recognizer is measured on where it is named, as `evaluate` measures it."""
+    if not is_same(dataset, config.dataset):
+        options = LoadOptions(options.data_dir, stroke_size=predictor.image_size[0])
+    split = default_split(dataset, config.dataset, config.forms)
+    test = _matched(load_dataset(dataset, split, options), predictor.labels)
+    return replace(test, dataset=fit_images(test.dataset, predictor))
+
+
+def _limited(test: EvaluationSet, limit: int | None) -> EvaluationSet:
+    count = len(test.dataset)
+    if limit is None or limit >= count:
+        return test
     if limit < 1:
         raise UserError(f"The number of test images is {limit}; it must be at least 1.")
-    rows = np.linspace(0, len(dataset) - 1, limit).astype(np.int64)
-    return EvaluationSet(dataset.select(rows), dataset.content_hash, len(dataset) - limit, "the test was limited")
+    rows = np.linspace(0, count - 1, limit).astype(np.int64)
+    return test.reduced(test.dataset.select(rows), count - limit, "the test was limited")
+
+
+def _matched(dataset: CharacterDataset, labels: Labels) -> EvaluationSet:
+    """Return the images of the recognizer's characters."""
+    matched, _, left_out = match_classes(dataset, labels)
+    reason = f"{len(left_out)} characters are not among the classes"
+    return EvaluationSet.whole(dataset).reduced(matched, left_out.total(), reason)
 
 
 def _real_pen(labels: Labels, image_size: int, data_dir: Path | None) -> dict[str, EvaluationSet]:
@@ -234,6 +261,4 @@ def _real_pen(labels: Labels, image_size: int, data_dir: Path | None) -> dict[st
     dataset, _ = load_real_pen(labels, image_size, data_dir)
     if dataset is None:
         return {}
-    matched, _, left_out = match_classes(dataset, labels)
-    reason = f"{len(left_out)} characters are not among the classes"
-    return {"real_pen": EvaluationSet(matched, dataset.content_hash, left_out.total(), reason)}
+    return {"real_pen": _matched(dataset, labels)}

@@ -22,7 +22,7 @@ def describe_run(workdir: WorkDirectory, which: str) -> dict[str, Any]:
     """Return what a card says about the run that a model comes from: name, training data, recipe and versions."""
     config, description = workdir.config, workdir.description
     about = {
-        "name": f"{config.dataset}-{config.model}",
+        "name": f"{workdir.data['name']}-{config.model}",
         "training": {**workdir.data, "weights": which, "versions": description["versions"]},
         "recipe": config.to_dict(),
         "recipe_sha256": config.sha256,

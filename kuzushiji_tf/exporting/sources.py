@@ -1,7 +1,7 @@
 """What an export is made from, besides the model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,18 @@ class EvaluationSet:
     content_hash: str
     left_out: int = 0
     reason: str = ""
+
+    @classmethod
+    def whole(cls, dataset: CharacterDataset) -> "EvaluationSet":
+        """Return a split of which nothing is left out."""
+        return cls(dataset, dataset.content_hash)
+
+    def reduced(self, dataset: CharacterDataset, left_out: int, reason: str) -> "EvaluationSet":
+        """Return some of the images, with how many of the others were left out, and why."""
+        if not left_out:
+            return replace(self, dataset=dataset)
+        reasons = "; ".join(filter(None, (self.reason, reason)))
+        return replace(self, dataset=dataset, left_out=self.left_out + left_out, reason=reasons)
 
     @property
     def is_synthetic(self) -> bool:

@@ -12,7 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kuzushiji_tf.batches.loading import options_of_run
+from kuzushiji_tf.batches.loading import (
+    hash_of_test,
+    note_on_few_steps,
+    options_of_run,
+    require_square,
+    with_absolute_paths,
+)
 from kuzushiji_tf.batches.mixup import make_mixer
 from kuzushiji_tf.batches.pipeline import Changes, training_batches
 from kuzushiji_tf.batches.sampling import EpochPlan, make_sampling
@@ -68,16 +74,18 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         The work directory, with the run's result in its `description`.
 
     Raises:
-        UserError: the directory holds another run or is in use, a setting is wrong, the loss became NaN, the disk is
-            full, or every checkpoint is damaged.
+        UserError: the directory holds another run or is in use, a setting is wrong, the images are not square, the loss
+            became NaN, the disk is full, or every checkpoint is damaged.
         MissingFileError: the data set's files are not there.
         KeyboardInterrupt: the user stopped the run; the sentence says how to continue.
     """
+    config = with_absolute_paths(config)
     require_model(config.model, config.architecture)
     chosen = ["CPU:0"] if is_neighbors(config.model) else choose_devices(devices)
     path = Path(folder) if folder else find_last().path if resume else None
     options = options_of_run(config, Path(data_dir) if data_dir else None)
     dataset = load_dataset(config.dataset, "train", options)
+    require_square(dataset)
     teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
     start = None if resume else find_start(config, dataset)
     with reserved(path, config, overwrite, resume) as workdir, _told_how_to_continue(workdir):
@@ -86,9 +94,11 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
             run.require_unchanged()
         training = run.prepare_neighbors() if is_neighbors(config.model) else run.prepare_network(chosen, report)
         if not resume:
-            run.take_folder()
+            run.take_folder(hash_of_test(config, options))
         on = f"{', '.join(chosen)} ({device_name(chosen)})"
         report(f"training {config.model} on {config.dataset} in {workdir.path}, computed on {on}")
+        if not is_neighbors(config.model) and (note := note_on_few_steps(config, dataset)):
+            report(note)
         workdir.finish(training())
     return workdir
 
@@ -132,8 +142,12 @@ class _Run:
         """The data set's rows to train on, and those to validate on."""
         return validation_rows(self.dataset, self.config.validation_fraction, self.config.seed)
 
-    def take_folder(self) -> None:
-        """Remove what an earlier run left; write config.json and labels.txt."""
+    def take_folder(self, test_content_hash: str | None) -> None:
+        """Remove what an earlier run left; write config.json and labels.txt.
+
+        Args:
+            test_content_hash: of the images that are held out for testing; None: it is not known.
+        """
         dataset, (training, validation) = self.dataset, self.rows
         data = {
             "name": dataset.name,
@@ -147,6 +161,8 @@ class _Run:
             "licence": dataset.licence,
             "credit": dataset.credit,
         }
+        if test_content_hash:
+            data["test_content_hash"] = test_content_hash
         description = {"config": self.config.to_dict(), "versions": versions_of(_VERSIONED), "data": data}
         if self.teacher:
             description["teacher"] = describe_network(self.teacher)

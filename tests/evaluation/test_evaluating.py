@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation import evaluating
 from kuzushiji_tf.evaluation.evaluating import evaluate, load_real_pen
+from kuzushiji_tf.files import write_json
 from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
 from kuzushiji_tf.recognition.recognizer import Recognizer
 from tests.making import CHARACTERS
@@ -44,6 +46,43 @@ def test_a_run_is_scored_on_its_own_data_and_keeps_the_evaluation(learned, tmp_p
     assert kept["accuracy"] == scores["accuracy"]
     evaluate(run.path, "kmnist", split="train", output=tmp_path / "out")
     assert asked[1][1] == "train" and (tmp_path / "out" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("is_exported", [False, True])
+def test_images_that_were_not_held_out_are_measured_on_only_where_they_are_named(tmp_path, monkeypatch, is_exported):
+    own, kept = tmp_path / "own.npz", bars_dataset(20)
+    recipe = TrainingConfig(dataset=str(own), image_size=12).to_dict()
+    data = {"test_content_hash": kept.content_hash}
+    about = {"files": {}, "input": {"normalization": "none"}, "recipe": recipe, "training": data}
+    if is_exported:
+        write_json(tmp_path / "run" / "model.json", about)
+    else:
+        write_json(tmp_path / "run" / "config.json", {"config": recipe, "versions": {}, "data": data})
+    predictor = Predictor(tmp_path / "run" / "final.keras", CHARACTERS, (12, 12), "none", lambda images: images)
+    today = bars_dataset(20, seed=1)
+    asked = []
+    monkeypatch.setattr(evaluating, "load_dataset", lambda *arguments: asked.append(arguments) or today)
+    monkeypatch.setattr(evaluating, "score", lambda predictor, dataset, *_: dataset)
+    with pytest.raises(UserError, match="--dataset"):
+        evaluate(predictor)
+    assert evaluate(predictor, str(own)) is today
+    assert evaluate(predictor, split="all") is today
+    today = kept
+    assert evaluate(predictor) is kept
+    assert {(name, options.image_size) for name, _, options in asked} == {(str(own), 12)}
+
+
+def test_the_settings_of_a_run_hold_for_its_data_in_whatever_way_the_path_is_written(tmp_path, monkeypatch):
+    (tmp_path / "own").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = TrainingConfig(dataset=str(tmp_path / "own"), classes="あい")
+    write_json(tmp_path / "run" / "config.json", {"config": config.to_dict(), "versions": {}, "data": {}})
+    predictor = Predictor(tmp_path / "run" / "final.keras", CHARACTERS, (12, 12), "none", lambda images: images)
+    monkeypatch.setattr(evaluating, "load_dataset", lambda name, split, options: (split, options.classes))
+    monkeypatch.setattr(evaluating, "score", lambda predictor, dataset, *_: dataset)
+    monkeypatch.setattr(evaluating.Origin, "output", lambda *_: None)
+    for name in ("own", "./own", "../" + tmp_path.name + "/own"):
+        assert evaluate(predictor, name, output=tmp_path / "out") == ("test", "あい")
 
 
 def test_without_a_word_of_its_training_the_data_set_has_to_be_named(tmp_path):

@@ -15,7 +15,7 @@ from kuzushiji_tf.cli import main
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.exporting import conversion, verification
+from kuzushiji_tf.exporting import conversion, folders, verification
 from kuzushiji_tf.exporting.folders import (
     ExportOptions,
     check_output,
@@ -24,6 +24,7 @@ from kuzushiji_tf.exporting.folders import (
     export_model,
 )
 from kuzushiji_tf.exporting.sources import EvaluationSet, Source
+from kuzushiji_tf.files import write_json
 from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.models.loading import with_probabilities
 from kuzushiji_tf.recognition.litert import LiteRTModel
@@ -372,6 +373,38 @@ def test_a_folder_of_ones_own_is_not_taken_for_drawn_by_a_program_whatever_its_n
     assert (card["test"]["synthetic"], card["input"]["normalization"]) == (False, "none")
     assert "note" not in card and "real_pen" not in card
     assert {"accuracy"} <= card["files"]["model-float32.tflite"].keys()
+
+
+def test_what_was_trained_on_a_written_set_is_exported_on_the_test_images_of_another(
+    learned, tmp_path, monkeypatch, only_float32
+):
+    written, model = replace(learned[0], name="made/bars"), learned[1]
+    labels = written.labels.copy()
+    labels[0] = len(written.classes)
+    bars = replace(written, name="bars", split="test", labels=labels, classes=Labels((*written.classes, "々")))
+
+    def load(name, split, options):
+        if (name, split) == ("made/bars", "test"):
+            raise UserError("made/bars has no test split.")
+        return bars if name == "bars" else written
+
+    monkeypatch.setattr(folders, "load_dataset", load)
+    run = write_run(tmp_path / "run", model, written)
+    with pytest.raises(UserError, match="no test split"):
+        export(run)
+    test = export(run, dataset="bars", test_limit=50)["test"]
+    assert (test["dataset"], test["images"], test["left_out"]) == ("bars", 50, len(bars) - 50)
+    assert test["content_hash"] == bars.content_hash
+
+
+def test_test_images_that_a_run_did_not_hold_out_are_not_exported_on(learned, tmp_path, monkeypatch):
+    dataset, model = learned
+    monkeypatch.setattr(folders, "load_dataset", lambda *_: dataset)
+    run = write_run(tmp_path / "run", model, dataset)
+    write_json(run.config_file, run.description | {"data": run.data | {"test_content_hash": "of others"}})
+    with pytest.raises(UserError, match="--dataset"):
+        export(run)
+    assert not run.export.exists()
 
 
 def test_the_runs_own_export_may_be_replaced_and_others_may_not(learned, exported, tmp_path, monkeypatch, only_float32):

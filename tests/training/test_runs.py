@@ -197,6 +197,25 @@ def test_a_run_resumed_from_the_older_checkpoint_equals_an_uninterrupted_one(tmp
     assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
 
 
+def test_images_that_are_not_square_are_refused_before_a_run_begins(tmp_path, monkeypatch):
+    data = random_dataset(20)
+    monkeypatch.setattr(training, "load_dataset", lambda *_: replace(data, images=data.images[:, 2:]))
+    with pytest.raises(UserError, match="--image-size"):
+        training.train(QUICK, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_notes_whole_paths_and_what_it_holds_out_and_says_that_it_learns_little(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    monkeypatch.setattr("kuzushiji_tf.batches.loading.load_dataset", lambda *_: random_dataset(20))
+    said = []
+    workdir = training.train(replace(QUICK, dataset="own", epochs=1), report=said.append)
+    assert workdir.config.dataset == str(tmp_path / "own")
+    assert workdir.data["test_content_hash"] == random_dataset(20).content_hash
+    assert len(said) == 2 and "--batch-size 32" in said[1]
+
+
 def test_a_run_learns_to_refuse_and_is_validated_on_characters_alone(tmp_path, monkeypatch):
     asked = []
 

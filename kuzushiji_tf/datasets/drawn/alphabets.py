@@ -101,7 +101,7 @@ def draw_letters(random: np.random.Generator, size: int, faces: Sequence[Face] |
         float `[size, size]`, 0..1.
     """
     faces = faces or dejavu_faces()
-    face = faces[random.integers(len(faces))]
+    face = faces[int(random.integers(len(faces)))]
     letters = face.alphabets[random.integers(len(face.alphabets))]
     parts = [letters[random.integers(len(letters))] for _ in range(random.choice([1, 1, 2, 3]))]
     text = random.choice(["", "\n"]).join(parts)

@@ -130,6 +130,7 @@ class TrainingConfig:
     model: str = "preact_resnet20"  # the name of a registered model
     # a run's work directory, an exported folder or a .keras file of the same model, whose weights training starts from
     initial_weights: str | None = None
+    freeze: bool = False  # train the classifier alone: the layers before it keep the initial weights
     seed: int = 0  # seed of everything random: weights, order, augmentation, dropout
     epochs: int = 3  # how many times the training images are gone through
     batch_size: int = 128  # images in one step, on all devices together
@@ -174,17 +175,13 @@ class TrainingConfig:
         numbers = ("seed", "balance", "epoch_images", "plain_epochs", "weight_decay", "warmup_epochs")
         require(NOT_NEGATIVE, self, (*numbers, "population_images", "plateau_patience", "early_stopping_patience"))
         self._check_combinations()
+        self._check_population()
 
     def _check_combinations(self) -> None:
         if self.plain_epochs > self.epochs:
             raise UserError(f"plain_epochs is {self.plain_epochs}; it must not be above epochs ({self.epochs}).")
         if self.plain_epochs and self.balance:
             raise UserError("plain_epochs cannot be combined with balance, whose copies are part of the data.")
-        if self.population_images and self.early_stopping_patience:
-            raise UserError(
-                "population_images cannot be combined with early_stopping_patience, which keeps an epoch as it was "
-                "validated."
-            )
         if self.loss == "margin" and self.model != "capsnet":
             raise UserError(f"loss = margin is made for the lengths of capsules: {self.model} needs crossentropy.")
         if self.mixing != "none" and (self.loss == "margin" or self.architecture.reconstruction):
@@ -207,6 +204,15 @@ class TrainingConfig:
             raise UserError(
                 "schedule = plateau and early stopping watch the validation loss: set validation_fraction above 0."
             )
+
+    def _check_population(self) -> None:
+        if self.population_images and self.early_stopping_patience:
+            raise UserError(
+                "population_images cannot be combined with early_stopping_patience, which keeps an epoch as it was "
+                "validated."
+            )
+        if self.freeze and self.population_images:
+            raise UserError("population_images cannot be combined with freeze, which keeps every layer as it was.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, as JSON has them."""

@@ -27,6 +27,8 @@ def compiled_models(
     recognizer = build_model(
         config.model, image_size, classes, config.seed, config.precision, architecture=config.architecture
     )
+    for layer in recognizer.layers[:-1] if config.freeze else ():
+        layer.trainable = False  # which makes batch normalization keep its statistics, too
     model = recognizer
     if config.mixing == "manifold":
         model = mixing_graph(recognizer)

@@ -41,6 +41,8 @@ def find_start(config: TrainingConfig, dataset: CharacterDataset) -> Start | Non
     """
     path = config.initial_weights
     if path is None:
+        if config.freeze:
+            raise UserError("freeze keeps the layers of another recognizer: name it as initial_weights.")
         return None
     if is_neighbors(config.model):
         raise UserError(f"{config.model} has no weights to start from: leave initial_weights out.")
@@ -48,6 +50,8 @@ def find_start(config: TrainingConfig, dataset: CharacterDataset) -> Start | Non
     model = build_model(
         config.model, dataset.image_size, len(dataset.classes), config.seed, architecture=config.architecture
     )
+    if config.freeze and not model.layers[-1].weights:
+        raise UserError(f"{config.model} has no last layer that could be trained alone: leave freeze out.")
     weights = _carried_over(load_keras(source.path), source.labels, model, dataset.classes, path)
     carried = sum(character in source.labels for character in dataset.classes)
     counts = {"classes": len(source.labels), "classes_carried_over": carried}

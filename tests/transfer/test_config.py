@@ -21,7 +21,7 @@ def test_config_comes_back_from_json_as_it_was():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("epochs = 3", "'epochs'"),
+        ("epochs = 3", "[mdn]"),
         ("[vae]\nepoch_old = 3", "'vae.epochs_old'"),
         ("[sketh]\nunits = 3", "'sketch'"),
         ("latent = 64.0", "64.0"),

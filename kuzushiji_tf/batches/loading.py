@@ -24,6 +24,7 @@ def options_of_run(config: TrainingConfig, data_dir: Path | None = None) -> Load
         data_dir,
         image_size=config.image_size,
         per_class=config.per_class,
+        rare_kanji=config.rare_kanji,
         seed=config.seed,
         forms=config.forms,
         classes=config.classes,

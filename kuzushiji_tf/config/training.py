@@ -116,6 +116,7 @@ class TrainingConfig:
     dataset: str = "kana"  # a registered data set, several joined by +, or a folder or .npz file of your own
     classes: str | None = None  # keep only these: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     per_class: int = 450  # images drawn of each class, for data sets drawn from strokes
+    rare_kanji: float = 1 / 3  # how often the touch sets draw a rare kanji where a common one is drawn once
     forms: tuple[str, ...] = ()  # fonts and .npz files with more ways to write what is drawn from strokes
     image_size: int | None = None  # height and width in pixels; default: the data set's own
     random_split: bool = False  # draw the test images from all, by class, instead of by writer as the data set has it
@@ -171,7 +172,7 @@ class TrainingConfig:
             )
         require(at_most(LARGEST_CLASS), self, ("balance", "per_class"))
         require(BELOW_ONE, self, ("validation_fraction", "label_smoothing", "ema_decay", "refuse"))
-        require(POSITIVE, self, ("learning_rate", "plateau_factor", "mixing_alpha"))
+        require(POSITIVE, self, ("learning_rate", "plateau_factor", "mixing_alpha", "rare_kanji"))
         numbers = ("seed", "balance", "epoch_images", "plain_epochs", "weight_decay", "warmup_epochs")
         require(NOT_NEGATIVE, self, (*numbers, "population_images", "plateau_patience", "early_stopping_patience"))
         self._check_combinations()

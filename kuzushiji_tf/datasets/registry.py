@@ -29,6 +29,7 @@ class LoadOptions:
         image_size: wanted height and width in pixels; None means the data set's own.
         stroke_size: the size at which data sets are drawn from strokes where `image_size` leaves it open.
         per_class: images rendered for each class, for data sets drawn from strokes.
+        rare_kanji: how often the touch sets draw a rare kanji where a common one is drawn once.
         seed: of the drawing, for data sets drawn from strokes.
         forms: files with more ways to write what is drawn from strokes: fonts, and `.npz` files of images that people
             wrote, of which the training splits are taken.
@@ -46,6 +47,7 @@ class LoadOptions:
     image_size: int | None = None
     stroke_size: int | None = None
     per_class: int = TrainingConfig.per_class  # what a run trains on
+    rare_kanji: float = TrainingConfig.rare_kanji
     seed: int = 0
     forms: tuple[str, ...] = ()
     classes: str | None = None

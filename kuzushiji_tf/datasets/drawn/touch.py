@@ -43,17 +43,18 @@ WRITTEN = ("LATIN", "GREEK", "CYRILLIC")  # the scripts of capitals that are cla
 KANA = HIRAGANA + KATAKANA + "ヴゐゑヰヱ"
 # What Japanese is written with besides: iteration marks, the long vowel, a round zero, punctuation, digits, capitals.
 SIGNS = "々ゝゞヽヾ〆〇ー、。「」・？！" + string.digits + string.ascii_uppercase
-# How often signs and rare kanji, and voiced kana, are drawn: what may be either is what is in common use sooner.
-SELDOM_SHARE, VOICED_SHARE = 1 / 3, 1 / 2
+# How often signs and voiced kana are drawn, where other kana are drawn once; `LoadOptions.rare_kanji` says it of those.
+# What may be either is what is in common use sooner.
+SIGN_SHARE, VOICED_SHARE = 1 / 3, 1 / 2
 
 
 def load_touch_kana(split: str, options: LoadOptions) -> CharacterDataset:
     """Draw the 147 hiragana and katakana, 51 signs, digits and letters, and things that are no character.
 
     Images are uint8 `[n, size, size]` with size `options.image_size` or 64, in class order, `options.per_class` of each
-    kana and common kanji, half as many of each voiced kana, a third as many of each sign and rare kanji. A tenth more,
-    and at least `per_class`, are no characters. The training split has the images of the `.npz` files of
-    `options.forms` behind these.
+    kana and common kanji, half as many of each voiced kana, a third as many of each sign, and the share
+    `options.rare_kanji` of each rare kanji. A tenth more, and at least `per_class`, are no characters. The training
+    split has the images of the `.npz` files of `options.forms` behind these.
 
     Raises:
         UserError: the package `kanjivg` is not installed, or a file of `options.forms` is missing or damaged.
@@ -89,10 +90,14 @@ def _is_rare(kanji: str) -> bool:
     return len(code) != 2 or not 0xB0 <= code[0] <= 0xCF
 
 
-def _count(character: str, most: int) -> int:
+def _count(character: str, most: int, rare_kanji: float) -> int:
     """Return how often a character is drawn where a common one is drawn `most` times."""
-    is_seldom = character in SIGNS or (in_script(character, "kanji") and _is_rare(character))
-    share = SELDOM_SHARE if is_seldom else VOICED_SHARE if is_voiced(character) else 1
+    if character in SIGNS:
+        share = SIGN_SHARE
+    elif in_script(character, "kanji") and _is_rare(character):
+        share = rare_kanji
+    else:
+        share = VOICED_SHARE if is_voiced(character) else 1
     return max(round(share * most), 1)
 
 
@@ -100,7 +105,7 @@ def _load(name: str, characters: str, split: str, options: LoadOptions) -> Chara
     size = options.image_size or options.stroke_size or IMAGE_SIZE
     enough = min(TEST_PER_CLASS, max(TEST_IMAGES // len(characters), 1))
     most = min(options.per_class, enough) if split == "test" else options.per_class
-    counts = [_count(character, most) for character in characters]
+    counts = [_count(character, most, options.rare_kanji) for character in characters]
     ends = np.cumsum([*counts, max(most, round(UNKNOWN_SHARE * sum(counts)))])
     written, written_labels = written_images(characters, split, size, options)
     images = np.empty((ends[-1] + len(written), size, size), np.uint8)

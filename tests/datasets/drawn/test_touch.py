@@ -47,6 +47,9 @@ def test_touch_all_has_every_kanji_of_kanjivg_the_rare_ones_less_often(monkeypat
     counts = dict(zip(dataset.classes, np.bincount(dataset.labels), strict=True))
     assert [counts[character] for character in "あ一龍辻"] == [6, 6, 6, 6]
     assert [counts[character] for character in "鷗々Q"] == [2, 2, 2]
+    rarer = load_dataset("touch-all", "train", LoadOptions(per_class=6, image_size=32, rare_kanji=0.1))
+    counts = dict(zip(rarer.classes, np.bincount(rarer.labels), strict=True))
+    assert [counts[character] for character in "龍鷗々Q"] == [6, 1, 2, 2]
 
 
 @pytest.mark.parametrize("split", [0, 1])

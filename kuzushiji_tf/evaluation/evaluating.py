@@ -98,7 +98,7 @@ def require_held_out(dataset: CharacterDataset, data: Mapping[str, Any]) -> None
 
 def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     model: str | Path | Recognizer | Predictor,
-    dataset: str | CharacterDataset | None = None,
+    dataset: str | Path | CharacterDataset | None = None,
     *,
     split: str | None = None,
     output: str | Path | None = None,
@@ -130,7 +130,7 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
         predictor = model if isinstance(model, Predictor) else load_predictor(model)
     origin = origin_of(predictor.path)
     if not isinstance(dataset, CharacterDataset):
-        name = dataset_for(predictor.path, dataset)
+        name = dataset_for(predictor.path, str(dataset) if dataset else None)
         options = LoadOptions(data_dir=Path(data_dir) if data_dir else None)
         if origin.config and is_same(name, origin.config.dataset):
             options = options_of_run(origin.config, options.data_dir)

@@ -81,7 +81,7 @@ def test_the_settings_of_a_run_hold_for_its_data_in_whatever_way_the_path_is_wri
     monkeypatch.setattr(evaluating, "load_dataset", lambda name, split, options: (split, options.classes))
     monkeypatch.setattr(evaluating, "score", lambda predictor, dataset, *_: dataset)
     monkeypatch.setattr(evaluating.Origin, "output", lambda *_: None)
-    for name in ("own", "./own", "../" + tmp_path.name + "/own"):
+    for name in ("own", Path("own"), "./own", "../" + tmp_path.name + "/own"):
         assert evaluate(predictor, name, output=tmp_path / "out") == ("test", "あい")
 
 

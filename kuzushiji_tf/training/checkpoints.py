@@ -38,11 +38,11 @@ def save_checkpoint(model: keras.Model, folder: Path, epoch: int, stateful: Sequ
     head = json.dumps(state).encode() + b"\n"
     arrays = io.BytesIO()
     np.savez(arrays, **{name: keras.ops.convert_to_numpy(variable) for name, variable in _variables_of(model).items()})
-    digest = hashlib.sha256(head)
-    digest.update(arrays.getbuffer())
+    content = head + arrays.getvalue()  # no view of the buffer: collecting one as garbage crashes Python 3.12.1
+    digest = hashlib.sha256(content).hexdigest().encode()
     with atomic_path(folder / CHECKPOINT.format(epoch)) as temporary, open(temporary, "wb") as stream:
-        for part in (digest.hexdigest().encode() + b"\n", head, arrays.getbuffer()):
-            stream.write(part)
+        stream.write(digest + b"\n")
+        stream.write(content)
     kept = [file for file in _files_in(folder) if _epoch_of(file) <= epoch][:_KEPT]
     for file in _files_in(folder):
         if file not in kept:

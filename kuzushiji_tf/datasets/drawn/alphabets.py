@@ -112,7 +112,8 @@ def draw_letters(random: np.random.Generator, size: int, faces: Sequence[Face] |
     ratio = np.clip(cut.width / cut.height, 1 / _MOST_SLENDER, _MOST_SLENDER)
     sides = np.array([min(ratio, 1), min(1 / ratio, 1)]) * 0.9 * size
     whole = ImageOps.pad(cut.resize(sides.astype(int).tolist()), (size, size))
-    return np.asarray(whole, float) / 255
+    turned = whole.rotate(random.uniform(-8, 8), Image.Resampling.BILINEAR)  # or two would be the same picture
+    return np.asarray(turned, float) / 255
 
 
 @cache

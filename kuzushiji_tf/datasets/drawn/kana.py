@@ -159,12 +159,6 @@ def _data_file(name: str, data_dir: Path | None) -> Path:
     return Path(name) if Path(name).exists() or folder is None else folder / name
 
 
-def is_voiced(character: str) -> bool:
-    """Return whether a kana has voicing marks, as が and ポ do."""
-    hiragana = chr(ord(character) - 0x60) if character in KATAKANA else character
-    return hiragana in _DAKUTEN or hiragana in _HANDAKUTEN
-
-
 @cache
 def forms_of(character: str) -> tuple[Form, ...]:
     """Return the ways to write a character: KanjiVG's one or two, and the variants of `tables/stroke_variants.json`.

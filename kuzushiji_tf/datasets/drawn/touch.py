@@ -5,7 +5,6 @@ figures that count are those of people's hands.
 """
 
 import string
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from kuzushiji_tf.datasets.drawn.kana import (
     draw_characters,
     forms_of,
     hands_of,
-    is_voiced,
     written_images,
 )
 from kuzushiji_tf.datasets.drawn.scribbles import draw_scribbles
@@ -97,7 +95,7 @@ def _count(character: str, most: int, rare_kanji: float) -> int:
     elif in_script(character, "kanji") and _is_rare(character):
         share = rare_kanji
     else:
-        share = VOICED_SHARE if is_voiced(character) else 1
+        share = VOICED_SHARE if forms_of(character)[0].marks else 1
     return max(round(share * most), 1)
 
 
@@ -112,33 +110,28 @@ def _load(name: str, characters: str, split: str, options: LoadOptions) -> Chara
     entropy, hands = (options.seed, int(split == "test")), hands_of(options, size)
     for character, count, end in zip(characters, counts, ends[:-1], strict=True):
         images[end - count : end] = draw_characters(character, count, entropy, size, hands)
-    unknown = Unknown(
-        models=[form.strokes for character in characters for form in forms_of(character)],
-        faces=foreign_faces(tuple(font.file for font in hands.fonts), WRITTEN),
-    )
-    images[ends[-2] : ends[-1]] = _draw_others(ends[-1] - ends[-2], (*entropy, ord(UNKNOWN)), size, unknown)
+    models = [form.strokes for character in characters for form in forms_of(character)]
+    faces = foreign_faces(tuple(font.file for font in hands.fonts), WRITTEN)
+    images[ends[-2] : ends[-1]] = _draw_others(ends[-1] - ends[-2], (*entropy, ord(UNKNOWN)), size, models, faces)
     images[ends[-1] :] = written
     labels = np.repeat(np.arange(len(characters) + 1), np.diff(ends, prepend=0))
     labels = np.concatenate([labels, written_labels]).astype(np.int32)
     return CharacterDataset(name, split, images, labels, Labels((*characters, UNKNOWN)), **about(options))
 
 
-@dataclass(frozen=True)
-class Unknown:
-    """What is drawn as no character: strokes of these in disorder, and letters of these faces."""
+def _draw_others(
+    count: int, entropy: tuple[int, ...], size: int, models: list[Strokes], faces: tuple[Face, ...]
+) -> np.ndarray:
+    """Draw what is no character, in the ink that characters have; uint8 `[count, size, size]`.
 
-    models: list[Strokes]
-    faces: tuple[Face, ...]
-
-
-def _draw_others(count: int, entropy: tuple[int, ...], size: int, unknown: Unknown) -> np.ndarray:
-    """Draw what is no character, in the ink that characters have; uint8 `[count, size, size]`."""
+    Strokes of the models are thrown together, letters taken from the faces.
+    """
     letters, surfaces = round(LETTER_SHARE * count), round(SURFACE_SHARE * count)
-    scribbles = draw_scribbles(count - letters - surfaces, entropy, size, unknown.models)
+    scribbles = draw_scribbles(count - letters - surfaces, entropy, size, models)
     pictures = np.empty((letters + surfaces, size, size), np.float32)
     ink = np.empty((letters + surfaces, inks.DRAWS), np.float32)
     for number in range(len(pictures)):
         random = np.random.default_rng([*entropy, count, number])
-        drawn = draw_letters(random, size, unknown.faces) if number < letters else draw_surface(random, size)
+        drawn = draw_letters(random, size, faces) if number < letters else draw_surface(random, size)
         pictures[number], ink[number] = fit_image(255 * drawn, size, box=True), random.random(inks.DRAWS)
     return np.concatenate([scribbles, np.rint(inks.weather(pictures, ink, Variation())).astype(np.uint8)])

@@ -23,7 +23,7 @@ def test_touch_kana_are_the_kana_the_signs_and_then_what_is_no_character():
     unvoiced = dataset.classes.index_of("か"), both.classes.index_of("か")
     np.testing.assert_array_equal(*(s.images[s.labels == k] for s, k in zip((dataset, both), unvoiced, strict=True)))
     counts = np.bincount(dataset.labels)
-    voiced = [kana.is_voiced(character) for character in dataset.classes[:147]]
+    voiced = [bool(kana.forms_of(character)[0].marks) for character in dataset.classes[:147]]
     assert sum(voiced) == 50 and (counts[:147] == np.where(voiced, 1, 2)).all() and (counts[147:198] == 1).all()
     assert counts[198] == round(0.1 * (2 * 97 + 50 + 51))
 

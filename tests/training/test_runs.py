@@ -24,7 +24,7 @@ from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models.loading import load_keras
 from kuzushiji_tf.recognition.predictors import load_predictor
-from kuzushiji_tf.training import callbacks, checkpoints, fitting
+from kuzushiji_tf.training import callbacks, checkpoints, fitting, preparation
 from kuzushiji_tf.training import runs as training
 from kuzushiji_tf.training.population import measure_population
 from kuzushiji_tf.workdirs import WorkDirectory, find_last, reserved
@@ -225,9 +225,11 @@ def test_a_run_learns_to_refuse_and_is_validated_on_characters_alone(tmp_path, m
 
     monkeypatch.setattr(training, "load_dataset", load)
     shown = []
-    as_batches = training.as_tf_dataset
+    as_batches = preparation.as_tf_dataset
     monkeypatch.setattr(
-        training, "as_tf_dataset", lambda data, *rest, **named: shown.append(data) or as_batches(data, *rest, **named)
+        preparation,
+        "as_tf_dataset",
+        lambda data, *rest, **named: shown.append(data) or as_batches(data, *rest, **named),
     )
     workdir = training.train(replace(QUICK, refuse=0.2), tmp_path / "run")
     assert asked == [0.2] and workdir.labels.characters[-1] == UNKNOWN
@@ -423,7 +425,7 @@ def test_a_run_killed_while_its_result_is_written_can_be_finished(tmp_path, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "save_for_use", killed)
+        patched.setattr(preparation, "save_for_use", killed)
         with pytest.raises(KeyboardInterrupt):
             training.train(config, tmp_path / "run")
     workdir = training.train(config, tmp_path / "run", resume=True)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # by their own names again, which says that they are re-expor
     from kuzushiji_tf.recognition.readings import Candidate as Candidate
     from kuzushiji_tf.recognition.readings import Reading as Reading
     from kuzushiji_tf.recognition.recognizer import Recognizer as Recognizer
+    from kuzushiji_tf.recognition.words import Segment as Segment
+    from kuzushiji_tf.recognition.words import TextCandidate as TextCandidate
     from kuzushiji_tf.training.runs import train as train
 
 __version__ = "0.2.0"
@@ -48,7 +50,9 @@ _MODULES = {
     "ModelEntry": "models.registry",
     "Reading": "recognition.readings",
     "Recognizer": "recognition.recognizer",
+    "Segment": "recognition.words",
     "Seeds": "models.building",
+    "TextCandidate": "recognition.words",
     "TrainingConfig": "config",
     "UserError": "errors",
     "as_tf_dataset": "batches.tf_datasets",

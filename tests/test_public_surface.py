@@ -22,6 +22,8 @@ def test_the_public_names_are_these_and_no_others():
         "Reading",
         "Recognizer",
         "Seeds",
+        "Segment",
+        "TextCandidate",
         "TrainingConfig",
         "UserError",
         "__version__",

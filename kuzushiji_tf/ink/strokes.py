@@ -21,14 +21,19 @@ FARTHEST = 1e9  # from 0: the largest coordinate
 PIXELS_AT_ONCE = 1 << 16  # window pixels rasterized together: small enough for a core's cache
 
 
-def as_strokes(value: Iterable[Any], where: str = "strokes") -> Strokes:
+def as_strokes(value: Iterable[Any], where: str = "strokes", characters: int = 1) -> Strokes:
     """Return nested lists of points [x, y] or [x, y, t], as they come from JSON, as `Strokes`; t is left out.
+
+    Args:
+        value: the lists.
+        where: begins the sentence of an error.
+        characters: how many may have been drawn.
 
     Raises:
         UserError: there is no point, or something is not a point of finite numbers, or there are more than
-            `MOST_STROKES` strokes or `MOST_POINTS` points, or one lies beyond `FARTHEST`; `where` begins the sentence.
+            `MOST_STROKES` strokes or `MOST_POINTS` points a character, or one lies beyond `FARTHEST`.
     """
-    return [stroke.astype(np.float32) for stroke in _checked(value, where)]
+    return [stroke.astype(np.float32) for stroke in _checked(value, where, characters)]
 
 
 def prepare(value: Iterable[Any], where: str = "strokes") -> Strokes:
@@ -62,16 +67,18 @@ def prepare(value: Iterable[Any], where: str = "strokes") -> Strokes:
     return [_smooth(resample(stroke, count)) for stroke, count in zip(strokes, counts, strict=True)]
 
 
-def _checked(value: Iterable[Any], where: str) -> list[np.ndarray]:
+def _checked(value: Iterable[Any], where: str, characters: int = 1) -> list[np.ndarray]:
     """Return float64 `[points, 2]` for each stroke that has a point."""
+    most_strokes, most_points = characters * MOST_STROKES, characters * MOST_POINTS
     try:
         strokes = [stroke if isinstance(stroke, np.ndarray) else list(stroke) for stroke in value]
         strokes = [stroke for stroke in strokes if len(stroke)]
         count = sum(map(len, strokes))
-        if len(strokes) > MOST_STROKES or count > MOST_POINTS:
+        if len(strokes) > most_strokes or count > most_points:
+            what = "one character" if characters == 1 else f"at most {characters} characters"
             raise UserError(
-                f"{where}: {len(strokes):,} strokes of {count:,} points are more than the {MOST_STROKES} strokes or "
-                f"{MOST_POINTS:,} points allowed; draw one character."
+                f"{where}: {len(strokes):,} strokes of {count:,} points are more than the {most_strokes:,} strokes or "
+                f"{most_points:,} points allowed; draw {what}."
             )
         arrays = [np.asarray(stroke) for stroke in strokes]
     except UserError:

@@ -17,6 +17,8 @@ PLACE = 12.0  # by how much it rises with the distance from the middle, towards 
 EVEN = {SMALL: 0.3, MARK: 0.2}  # the longer side, in the middle of the cell, of which the odds are even
 SUREST = 3.5  # the logarithm never gets farther from 0: 97 %
 CLEAR = 5.0  # odds so high, or as low as 1 to 5, have told a variant from what looks the same
+# In a line the neighbors tell how large its writer writes, and where a line lies: size says more.
+EVEN_IN_LINE = {SMALL: 0.6, MARK: 0.3}
 UNPLACED: Odds = {SMALL: 0.0, MARK: 0.25, LINE: 0.4}  # where no pad is known; what has odds of 0 is not offered
 
 
@@ -39,8 +41,22 @@ def form_odds(strokes: Strokes, canvas: Iterable[Any]) -> Odds:
     from_middle = (low + high - pad) / 2
     to_cell = np.clip(from_middle, (cell - pad) / 2, (pad - cell) / 2)  # how far an oblong pad's cell has moved
     x, y = (from_middle - to_cell) / cell
-    size = (high - low).max() / cell
-    logarithms = {form: SIZE * (even - size) + PLACE * abs(x - y) for form, even in EVEN.items()}
+    return _odds((high - low).max() / cell, abs(x - y), EVEN)
+
+
+def odds_in_line(size: float, place: float) -> Odds:
+    """Return the odds of each form for a character of a line.
+
+    Args:
+        size: the longer side of its box, in sides of the line's cells.
+        place: how far it lies from the middle of the line, in these, down in a horizontal one, to the right in a
+            vertical one.
+    """
+    return _odds(size, place, EVEN_IN_LINE)
+
+
+def _odds(size: float, place: float, evens: dict[str, float]) -> Odds:
+    logarithms = {form: SIZE * (even - size) + PLACE * place for form, even in evens.items()}
     return {**UNPLACED, **{form: float(np.exp(np.clip(value, -SUREST, SUREST))) for form, value in logarithms.items()}}
 
 

@@ -1,7 +1,8 @@
 """A recognizer in use: a picture or the strokes of one character in, ranked characters out, without TensorFlow."""
 
 from collections.abc import Iterable
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from kuzushiji_tf.recognition.placement import UNPLACED, form_odds
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.recognition.pretrained import pretrained_folder
 from kuzushiji_tf.recognition.readings import Candidate, Reading, Repertoire, Script
+from kuzushiji_tf.recognition.words import MOST_CHARACTERS, Line, Piece, TextCandidate, lines_of, read_line
 
 Picture = str | Path | Image.Image | np.ndarray
 Polarity = Literal["auto", "dark", "light"]
@@ -113,3 +115,44 @@ class Recognizer:
         else:
             raise UserError("Give either an image or strokes to be read.")
         return self.repertoire.reading(predictor.predict(drawn[np.newaxis])[0], odds)
+
+    def recognize_text(
+        self,
+        strokes: Iterable[Any],
+        *,
+        canvas: tuple[float, float] | None = None,
+        top_k: int = 3,
+        script: Script = "all",
+    ) -> list[TextCandidate]:
+        """Return the `top_k` best readings of a line of writing, best first; at least one.
+
+        Up to eight characters, side by side or one below the other, each finished before the next is begun. Small kana,
+        marks and ー are told by their size and place in the line, and by their neighbors (docs/ink.md).
+
+        Args:
+            strokes: as `read` takes them, of all characters.
+            canvas: of the pad, as `read` takes it; it matters where there is a single character.
+            top_k: how many.
+            script: which characters are offered: `all`, or one script.
+
+        Raises:
+            UserError: `top_k` is below 1, there is no such script, or what `read` refuses of strokes and canvas.
+        """
+        if top_k < 1:
+            raise UserError(f"top_k is {top_k}; it must be at least 1.")
+        self.repertoire.of_script(script)
+        drawn = as_strokes(strokes, characters=MOST_CHARACTERS)
+        alone = UNPLACED if canvas is None else form_odds(drawn, canvas)
+        size, readings = self.predictor.image_size[0], dict[range, Reading]()
+
+        def read(line: Line, piece: Piece) -> Reading:
+            own = line.strokes_of(piece)
+            if piece.strokes not in readings:
+                probabilities = self.predictor.predict(draw_ink(own, size)[np.newaxis])[0]
+                readings[piece.strokes] = self.repertoire.reading(probabilities)
+            odds = alone if len(own) == len(drawn) else line.odds_of(piece)
+            return replace(readings[piece.strokes], odds=odds)
+
+        found = [text for line in lines_of(drawn) for text in read_line(line, partial(read, line), top_k, script)]
+        best = {text.text: text for text in sorted(found, key=lambda text: text.score)}
+        return sorted(best.values(), key=lambda text: -text.score)[:top_k]

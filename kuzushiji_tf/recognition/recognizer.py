@@ -1,6 +1,6 @@
 """A recognizer in use: a picture or the strokes of one character in, ranked characters out, without TensorFlow."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -65,7 +65,7 @@ class Recognizer:
         image: Picture | None = None,
         *,
         strokes: Iterable[Any] | None = None,
-        canvas: tuple[float, float] | None = None,
+        canvas: Sequence[float] | None = None,
         top_k: int = 5,
         polarity: Polarity = "auto",
         script: Script = "all",
@@ -82,7 +82,7 @@ class Recognizer:
         image: Picture | None = None,
         *,
         strokes: Iterable[Any] | None = None,
-        canvas: tuple[float, float] | None = None,
+        canvas: Sequence[float] | None = None,
         polarity: Polarity = "auto",
     ) -> Reading:
         """Return what a picture or strokes show; `recognize` is the shorter way to its candidates.
@@ -120,7 +120,7 @@ class Recognizer:
         self,
         strokes: Iterable[Any],
         *,
-        canvas: tuple[float, float] | None = None,
+        canvas: Sequence[float] | None = None,
         top_k: int = 3,
         script: Script = "all",
     ) -> list[TextCandidate]:

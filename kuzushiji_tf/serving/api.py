@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,16 +11,14 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.requests import ClientDisconnect
 
 from kuzushiji_tf import __version__
-from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.serving import schemas
+from kuzushiji_tf.serving.failures import answer_errors
 from kuzushiji_tf.serving.limits import Gate, Limits, bounded, open_image, read_in_time
 from kuzushiji_tf.serving.metrics import CountRequests, Metrics
 from kuzushiji_tf.serving.models import SERVED_FILES, ServedModel, choose_default, find_model
@@ -43,7 +41,6 @@ ERRORS = {
     422: "The body is not what is described here.",
     503: "The server is busy; Retry-After says when to try again.",
 }
-_PLAIN = {404: "There is nothing at this address; /docs lists what there is.", 405: "This address has no such method."}
 _IMAGE_FILE = {"type": "string", "format": "binary"}
 _IMAGE_OPTIONS = schemas.ImageOptions.model_json_schema()["properties"]
 _RECOGNIZE = {
@@ -64,6 +61,9 @@ _RECOGNIZE = {
         }
         for name, schema in _IMAGE_OPTIONS.items()
     ],
+}
+_RECOGNIZE_TEXT = {
+    "requestBody": {"required": True, "content": {JSON: {"schema": schemas.TextOptions.model_json_schema()}}}
 }
 
 
@@ -92,13 +92,25 @@ class Service:
         Raises:
             HTTPException, UserError: the request is at fault, or there is no place for it.
         """
+        return await self._do(self._read(request))
+
+    async def recognize_text(self, request: Request) -> schemas.TextRecognition:
+        """Answer a request for the recognition of a line.
+
+        Raises:
+            HTTPException, UserError: as `recognize`.
+        """
+        return await self._do(self._read_text(request))
+
+    async def _do(self, reading: Awaitable[Callable[[], T]]) -> T:
+        """Do the work that a body asks for, once it is there."""
         with self.gate.enter(), self.metrics.under_way.track_inprogress():
-            work = await read_in_time(self._read(request), self.limits.body_seconds)
+            work = await read_in_time(reading, self.limits.body_seconds)
             return await asyncio.get_running_loop().run_in_executor(self.executor, work)
 
     async def _read(self, request: Request) -> Callable[[], schemas.Recognition]:
         """Read the body and return the work that it asks for."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = _kind_of(request)
         if kind == JSON:
             body = await bounded(request, self.limits.json_bytes).body()
             return lambda: self._read_ink(body)
@@ -114,6 +126,12 @@ class Service:
                 options = {name: value for name, value in form.items() if name != "image"}
             return lambda: self._read_picture(body, options)
         raise HTTPException(415, f"The body must be {JSON}, {FORM}, {' or '.join(IMAGES)}, as its Content-Type says.")
+
+    async def _read_text(self, request: Request) -> Callable[[], schemas.TextRecognition]:
+        if _kind_of(request) != JSON:
+            raise HTTPException(415, f"The body must be {JSON}, as its Content-Type says.")
+        body = await bounded(request, self.limits.json_bytes).body()
+        return lambda: self._answer_text(body)
 
     def _read_ink(self, body: bytes) -> schemas.Recognition:
         options = _valid(lambda: schemas.InkOptions.model_validate_json(body))
@@ -137,6 +155,21 @@ class Service:
             unknown=reading.unknown,
             candidates=[schemas.CandidateAnswer(**vars(candidate)) for candidate in candidates],
         )
+
+    def _answer_text(self, body: bytes) -> schemas.TextRecognition:
+        options = _valid(lambda: schemas.TextOptions.model_validate_json(body))
+        model = find_model(self.models, options.model)
+        with model.lend() as recognizer:
+            start = time.perf_counter()
+            texts = recognizer.recognize_text(
+                options.strokes, canvas=options.canvas, top_k=options.top_k, script=options.script
+            )
+            self.metrics.recognition_seconds.labels(model.name, "text").observe(time.perf_counter() - start)
+        return schemas.TextRecognition(model=model.name, texts=[schemas.TextAnswer.of(text) for text in texts])
+
+
+def _kind_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _valid(validate: Callable[[], T]) -> T:
@@ -183,7 +216,7 @@ def create_app(
             allow_headers=["Content-Type", KEY_HEADER, "Authorization"],
         )
     app.add_middleware(CountRequests, metrics=service.metrics)
-    _answer_errors(app)
+    answer_errors(app)
     if site is not None:
         app.mount("/", CompressedFiles(directory=site, html=True), "site")
     return app
@@ -200,6 +233,11 @@ def _api(service: Service) -> APIRouter:
     async def recognize(request: Request) -> schemas.Recognition:
         """Read one character from strokes (JSON) or from a PNG or JPEG picture (a form, or the file as the body)."""
         return await service.recognize(request)
+
+    @api.post("/v1/recognize-text", responses=errors, openapi_extra=_RECOGNIZE_TEXT)
+    async def recognize_text(request: Request) -> schemas.TextRecognition:
+        """Read a line of up to eight characters from strokes, side by side or one below the other."""
+        return await service.recognize_text(request)
 
     @api.get("/v1/models", responses={401: errors[401]})
     async def list_models() -> schemas.ModelsAnswer:
@@ -243,25 +281,3 @@ def _open_routes(app: FastAPI) -> APIRouter:
         return HTMLResponse(reference_page(app.openapi(), EXAMPLE))
 
     return routes
-
-
-def _answer_errors(app: FastAPI) -> None:
-    """Let every error be one JSON object with one sentence, whoever raised it."""
-
-    @app.exception_handler(StarletteHTTPException)
-    async def on_http(_: Request, error: StarletteHTTPException) -> JSONResponse:
-        is_ours = isinstance(error, HTTPException)
-        text = error.detail if is_ours else _PLAIN.get(error.status_code, f"{str(error.detail).rstrip('.')}.")
-        return JSONResponse({"error": text}, error.status_code, error.headers)
-
-    @app.exception_handler(UserError)
-    async def on_user_error(_: Request, error: UserError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, 422)
-
-    @app.exception_handler(ClientDisconnect)
-    async def on_disconnect(_: Request, __: ClientDisconnect) -> JSONResponse:
-        return JSONResponse({"error": "The connection ended before the body did."}, 400)
-
-    @app.exception_handler(Exception)
-    async def on_anything(_: Request, __: Exception) -> JSONResponse:
-        return JSONResponse({"error": "Something went wrong in the server; its log says what."}, 500)

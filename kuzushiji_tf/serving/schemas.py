@@ -7,6 +7,7 @@ from pydantic import AllowInfNan, BaseModel, ConfigDict, FailFast, Field, Valida
 from kuzushiji_tf.ink.strokes import MOST_POINTS, MOST_STROKES
 from kuzushiji_tf.recognition.readings import Script
 from kuzushiji_tf.recognition.recognizer import Polarity
+from kuzushiji_tf.recognition.words import MOST_CHARACTERS, TextCandidate
 
 MOST_CANDIDATES = 50
 
@@ -26,18 +27,30 @@ class Options(BaseModel):
     script: Script = Field("all", description="Which characters to expect; other: digits, letters and marks.")
 
 
-class InkOptions(Options):
+class _PadOptions(Options):
+    canvas: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
+        None,
+        description="Width and height of the pad where the strokes were drawn, (0, 0) its top left corner: "
+        "small kana and marks are told from large characters by their size and place.",
+        examples=[[100, 100]],
+    )
+
+
+class InkOptions(_PadOptions):
     """A character as strokes, with how it is to be read."""
 
     strokes: Annotated[list[Stroke], FailFast(), Field(max_length=MOST_STROKES)] = Field(
         description="Strokes in the order of writing, each a list of [x, y] or [x, y, t], y down, in any unit.",
         examples=[[[[30, 20], [80, 20]], [[55, 5], [52, 60], [30, 95]]]],
     )
-    canvas: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = Field(
-        None,
-        description="Width and height of the pad where the strokes were drawn, (0, 0) its top left corner: "
-        "small kana and marks are told from large characters by their size and place.",
-        examples=[[100, 100]],
+
+
+class TextOptions(_PadOptions):
+    """A line of characters as strokes, with how it is to be read."""
+
+    strokes: Annotated[list[Stroke], FailFast(), Field(max_length=MOST_STROKES * MOST_CHARACTERS)] = Field(
+        description="As for a character; each character is finished before the next is begun.",
+        examples=[[[[5, 20], [45, 20]], [[25, 5], [25, 90]], [[65, 20], [105, 20]], [[85, 5], [85, 90]]]],
     )
 
 
@@ -62,6 +75,42 @@ class Recognition(BaseModel):
     is_character: bool = Field(description="False for a blank, a scribble or the like; see unknown.")
     unknown: float = Field(ge=0, le=1, description="The probability that it is not a character.")
     candidates: list[CandidateAnswer] = Field(description="There are some even where is_character is false.")
+
+
+class SegmentAnswer(BaseModel):
+    """The part of a line that was read as one character."""
+
+    first: int = Field(ge=0, description="The number of its first stroke, from 0.")
+    strokes: int = Field(ge=1, description="How many strokes it has.")
+    candidates: list[CandidateAnswer] = Field(description="That of the line first.")
+
+
+class TextAnswer(BaseModel):
+    """One reading of a line."""
+
+    text: str = Field(examples=["明日"])
+    score: float = Field(description="A logarithm, which ranks the readings of this line alone.")
+    segments: list[SegmentAnswer]
+
+    @classmethod
+    def of(cls, text: TextCandidate) -> "TextAnswer":
+        """Return a reading as it is answered."""
+        segments = [
+            SegmentAnswer(
+                first=segment.strokes.start,
+                strokes=len(segment.strokes),
+                candidates=[CandidateAnswer(**vars(candidate)) for candidate in segment.candidates],
+            )
+            for segment in text.segments
+        ]
+        return cls(text=text.text, score=text.score, segments=segments)
+
+
+class TextRecognition(BaseModel):
+    """The readings of a line, best first."""
+
+    model: str
+    texts: list[TextAnswer]
 
 
 class ModelAnswer(BaseModel):

@@ -15,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from kuzushiji_tf.datasets.kanjivg import load_strokes
 from kuzushiji_tf.datasets.tomoe import load_tomoe_strokes
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.ink.normalization import draw_ink
@@ -114,6 +115,21 @@ def test_the_pad_tells_small_kana_from_large_ones(client):
     assert read(tsu - 50, canvas=[100, 100])[0] in "つっ", "a stroke may leave the pad"
 
 
+def test_a_line_is_read_and_cut_into_characters(client, models):
+    drawn = [stroke for character in "あねし" for stroke in _kanjivg(character)]
+    places = [0] * 3 + [110] * 2 + [220]
+    strokes = [[[x + place, y] for x, y in stroke] for stroke, place in zip(drawn, places, strict=True)]
+    response = client.post("/v1/recognize-text", json={"strokes": strokes, "top_k": 2, "model": "touch-kana"})
+    best, second = response.json()["texts"]
+    assert best["text"] == "あねし" != second["text"] and best["score"] >= second["score"]
+    assert [(part["first"], part["strokes"]) for part in best["segments"]] == [(0, 3), (3, 2), (5, 1)]
+    assert [part["candidates"][0]["character"] for part in best["segments"]] == list("あねし")
+
+
+def _kanjivg(character):
+    return [(100 * stroke).round().tolist() for stroke in load_strokes([character])[character]]
+
+
 def test_what_is_refused_still_lists_its_candidates(client):
     scribble = [[[(37 * i) % 101, (53 * i) % 97] for i in range(120)]]
     answer = _ink(client, model="touch-kana", strokes=scribble).json()
@@ -142,9 +158,14 @@ def test_the_models_their_labels_and_files_can_be_fetched(client):
 
 def test_the_description_names_every_route_and_the_page_of_it_fetches_nothing(client):
     description = client.get("/openapi.json").json()
-    assert {"/v1/recognize", "/v1/models", "/v1/models/{name}/labels", "/healthz", "/metrics"} <= set(
-        description["paths"]
-    )
+    assert {
+        "/v1/recognize",
+        "/v1/recognize-text",
+        "/v1/models",
+        "/v1/models/{name}/labels",
+        "/healthz",
+        "/metrics",
+    } <= set(description["paths"])
     content = description["paths"]["/v1/recognize"]["post"]["requestBody"]["content"]
     assert set(content) == {"application/json", "multipart/form-data", "image/png", "image/jpeg"}
     assert {"strokes", "canvas"} <= set(content["application/json"]["schema"]["properties"])
@@ -194,7 +215,7 @@ BAD_INK = {
     "a canvas as text": b'{"strokes": [[[1, 2]]], "canvas": "9x9"}',
     "a canvas as an object": b'{"strokes": [[[1, 2]]], "canvas": {"width": 9, "height": 9}}',
     "an unknown model": b'{"strokes": [[[1, 2]]], "model": "../../etc"}',
-    "too many strokes": json.dumps({"strokes": [[[1, 2]]] * 1000}).encode(),
+    "too many strokes": json.dumps({"strokes": [[[1, 2]]] * 1025}).encode(),
     "too many points": b'{"strokes": [[' + b"[1,2]," * 60_000 + b"[3,4]]]}",
     "a million points": b'{"strokes": [[' + b"[1,2]," * 1_000_000 + b"[3,4]]]}",
     "a million wrong points": b'{"strokes": [[' + b'"",' * 600_000 + b"[3,4]]]}",
@@ -206,7 +227,9 @@ BAD_INK = {
 
 @pytest.mark.parametrize("name", BAD_INK)
 def test_bad_strokes_get_one_sentence_and_a_4xx(client, name):
-    _is_refused(client.post("/v1/recognize", content=BAD_INK[name], headers={"Content-Type": "application/json"}))
+    for path in ("recognize", "recognize-text"):
+        headers = {"Content-Type": "application/json"}
+        _is_refused(client.post(f"/v1/{path}", content=BAD_INK[name], headers=headers))
 
 
 def _is_refused(response: httpx2.Response) -> None:

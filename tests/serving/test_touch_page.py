@@ -132,6 +132,27 @@ def test_a_finger_writes_and_reads_the_candidates_online_and_without_a_server(br
     print("\n" + json.dumps(figures))
 
 
+def test_a_word_is_written_at_once_and_read(browser, site, strokes, shots):
+    word = "明日の天気"
+    drawn = [
+        stroke + np.array([330 * place, 0]) for place, character in enumerate(word) for stroke in strokes[character]
+    ]
+    with served(site) as server, opened(browser, server.url, locale="ja-JP", **PHONE) as page:
+        page.check("#mode [value=word]")
+        draw(page, drawn, size=0.9, middle=(0.5, 0.25))
+        assert candidates(page)[0] == word
+        page.screenshot(path=shots / "phone-word-ja.png")
+        page.locator("#candidates button").first.click()
+        assert page.input_value("#text") == word
+        assert page.eval_on_selector("#undo", "button => button.disabled"), "the pad is empty again"
+        page.reload()
+        wait_until_kept(page)
+        assert page.is_checked("#mode [value=word]"), "the choice is kept"
+        page.check("#mode [value=character]")
+        draw(page, strokes["永"])
+        assert candidates(page)[0] == "永"
+
+
 def _first_result_ms(page, drawing):
     """Write before the recognizer is there; return when it was, and when the page had read what stood there."""
     draw(page, drawing)

@@ -5,7 +5,7 @@
  * Strokes are lists of points, [[[x, y], ...], ...] or [[[x, y, t], ...], ...], y down, in any unit.
  */
 
-export const PEN_WIDTH = 3 / 64; // of the image's side
+const PEN_WIDTH = 3 / 64; // of the image's side
 const MARGIN = 1 / 16; // left free on each side, fraction of the image's side
 const EDGE = 1.5; // pixels over which ink fades out
 const LEAST_WIDTH = 1 / 20; // thinner ink is widened towards this, fraction of the image's side

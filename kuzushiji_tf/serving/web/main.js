@@ -1,5 +1,6 @@
 // The page: what happens when one writes, chooses, and changes a setting.
 
+import {showCandidates, spokenList} from "./candidates.js";
 import {keepForOffline, need, watchDownloads} from "./downloads.js";
 import {Guide} from "./guide.js";
 import {currentLanguage, say, speak} from "./messages.js";
@@ -9,8 +10,9 @@ import {remember, remembered} from "./preferences.js";
 import {rank, worthOffering} from "./ranking.js";
 import {prepareRuntime, Recognizer} from "./recognizer.js";
 import {TextLine} from "./text-line.js";
+import {FOLLOWED, readText} from "./words.js";
 
-const PAD = [1, 1]; // its width and height, in the unit of its strokes
+const WORDS = 5; // readings of a word that are offered
 
 const $ = (id) => document.getElementById(id);
 
@@ -18,7 +20,9 @@ let models = [];
 let entry = null; // the chosen line of models/index.json
 let recognizer = null;
 let script = "all";
-let answer = {isUnknown: false, candidates: []};
+let mode = "character"; // or "word": what one writes before one chooses
+const NOTHING = {isUnknown: false, rows: [], shown: ""};
+let answer = NOTHING;
 let asked = 0; // recognitions asked for: an answer that comes late is dropped
 let status = ["preparing"];
 
@@ -40,20 +44,39 @@ async function recognize() {
   const number = ++asked;
   $("hint").hidden = pad.strokes.length > 0;
   $("undo").disabled = $("clear").disabled = pad.strokes.length === 0;
-  if (!pad.strokes.length || !recognizer) return showAnswer({isUnknown: false, candidates: []});
+  if (!pad.strokes.length || !recognizer) return showAnswer(NOTHING);
   try {
     const start = performance.now();
-    const odds = formOdds(pad.strokes, PAD);
-    const probabilities = await recognizer.recognize(pad.strokes);
+    const found = await (mode === "word" ? readWord() : readCharacter());
     performance.measure("recognition", {start});
     if (number !== asked) return;
     problem(null);
-    const {isUnknown, candidates} = rank(probabilities, recognizer.classes, {script, odds});
-    showAnswer({isUnknown, candidates: worthOffering(candidates)});
+    showAnswer(found);
   } catch (error) {
     console.warn(error);
     if (number === asked) problem("recognitionFailed");
   }
+}
+
+async function readCharacter() {
+  const odds = formOdds(pad.strokes, pad.size);
+  const {isUnknown, candidates} = rank(await recognizer.recognize(pad.strokes), recognizer.classes, {script, odds});
+  const rows = worthOffering(candidates).map(({character, probability}) => ({text: character, probability}));
+  return {isUnknown, rows, shown: rows[0]?.text ?? ""};
+}
+
+async function readWord() {
+  const {classes} = recognizer;
+  const seen = new Map(); // both directions have some pieces in common
+  const read = async (strokes, odds = formOdds(strokes, pad.size)) => {
+    const key = strokes[0];
+    if (!seen.has(key)) seen.set(key, []);
+    const known = seen.get(key);
+    known[strokes.length] ??= await recognizer.recognize(strokes);
+    return rank(known[strokes.length], classes, {script, odds, count: FOLLOWED}).candidates;
+  };
+  const rows = await readText(pad.strokes, read, WORDS);
+  return {isUnknown: false, rows, shown: rows[0].segments.at(-1).candidates[0].character};
 }
 
 function hideHint() {
@@ -62,46 +85,27 @@ function hideHint() {
 
 function showAnswer(found) {
   answer = found;
-  const rows = answer.candidates;
-  $("candidates").replaceChildren(...rows.map(candidateButton));
-  $("candidates").scrollLeft = 0;
+  showCandidates($("candidates"), answer.rows, choose);
   $("note").textContent = answer.isUnknown ? say("unknown") : "";
-  const list = rows.slice(0, 3).map(spokenCandidate).join(currentLanguage() === "ja" ? "、" : "; ");
+  const list = spokenList(answer.rows);
   $("spoken").textContent = [$("note").textContent, list && say("spoken", {list})].filter(Boolean).join(" ");
-  if (rows.length && !answer.isUnknown) guide.show(entry.name, rows[0].character);
-}
-
-function candidateButton({character, probability}, index) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.ariaLabel = spokenCandidate({character, probability});
-  button.dataset.character = character;
-  const [glyph, bar, share] = ["b", "i", "small"].map((tag) => document.createElement(tag));
-  glyph.textContent = character;
-  bar.style.setProperty("--share", probability);
-  share.textContent = percent(probability);
-  button.append(glyph, bar, share);
-  button.addEventListener("click", () => choose(index));
-  const item = document.createElement("li");
-  item.append(button);
-  return item;
-}
-
-function spokenCandidate({character, probability}) {
-  return say("candidate", {character, percent: Math.round(100 * probability)});
-}
-
-function percent(probability) {
-  if (probability < 0.001) return "<0.1%";
-  return `${(100 * probability).toFixed(probability < 0.0995 ? 1 : 0)}%`;
+  if (answer.shown && !answer.isUnknown) guide.show(entry.name, answer.shown);
 }
 
 function choose(index) {
-  const chosen = answer.candidates[index];
+  const chosen = answer.rows[index];
   if (!chosen) return;
-  text.insert(chosen.character);
+  text.insert(chosen.text);
   pad.clear();
-  guide.show(entry.name, chosen.character);
+  guide.show(entry.name, [...chosen.text].at(-1));
+}
+
+function useMode(chosen) {
+  mode = chosen === "word" ? "word" : "character";
+  document.querySelector("main").dataset.mode = mode;
+  document.querySelector(`#mode [value=${mode}]`).checked = true;
+  $("hint").textContent = say(mode === "word" ? "hintWord" : "hint");
+  pad.clear();
 }
 
 // --- models ----------------------------------------------------------------------------------------------------------
@@ -110,7 +114,7 @@ async function start() {
   watchDownloads(showProgress);
   speak(remembered("language") ?? (navigator.language.startsWith("ja") ? "ja" : "en"));
   useTheme(remembered("theme"));
-  recognize();
+  useMode(remembered("mode"));
   sayEverything();
   try {
     need("models/index.json");
@@ -228,6 +232,7 @@ function sayEverything() {
   $("language").textContent = say("otherLanguage");
   $("language").lang = currentLanguage() === "ja" ? "en" : "ja";
   guide.retell();
+  $("hint").textContent = say(mode === "word" ? "hintWord" : "hint");
   showAnswer(answer);
 }
 
@@ -254,6 +259,10 @@ function nameTheme() {
 $("undo").addEventListener("click", () => pad.undo());
 $("clear").addEventListener("click", () => pad.clear());
 $("model").addEventListener("change", ({target}) => useModel(models.find(({name}) => name === target.value)));
+$("mode").addEventListener("change", ({target}) => {
+  remember("mode", target.value);
+  useMode(target.value);
+});
 $("theme").addEventListener("click", () => {
   const theme = isDark() ? "light" : "dark";
   remember("theme", theme);

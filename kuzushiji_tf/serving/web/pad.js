@@ -1,10 +1,9 @@
 // The writing area: pointer and keyboard in, strokes out, ink on a canvas.
 
-import {PEN_WIDTH} from "./ink.js";
+const PEN = 1 / 40; // of the height: thinner than the recognizer's, so that one sees what one writes
+const STEP = 1 / 32; // of the height: how far an arrow key moves the pen
 
-const STEP = 1 / 32; // of the side: how far an arrow key moves the pen
-
-/** Strokes are lists of `[x, y]`, fractions of the pad's side, so that they outlive a change of size. */
+/** Strokes are lists of `[x, y]`, fractions of the pad's height, so that they outlive a change of size. */
 export class Pad {
   strokes = [];
   #canvas;
@@ -35,6 +34,11 @@ export class Pad {
     new ResizeObserver(() => this.#resize()).observe(canvas);
   }
 
+  /** Its width and height, in the unit of the strokes. */
+  get size() {
+    return [this.#canvas.width / this.#canvas.height, 1];
+  }
+
   undo() {
     if (!this.strokes.length) return;
     this.strokes = this.strokes.slice(0, -1);
@@ -51,10 +55,10 @@ export class Pad {
 
   /** Draws everything anew, in the ink's present color. */
   draw() {
-    const side = this.#canvas.width;
-    this.#context.clearRect(0, 0, side, side);
+    const {width, height} = this.#canvas;
+    this.#context.clearRect(0, 0, width, height);
     this.#context.lineCap = this.#context.lineJoin = "round";
-    this.#context.lineWidth = PEN_WIDTH * side;
+    this.#context.lineWidth = PEN * height;
     this.#context.strokeStyle = this.#context.fillStyle = getComputedStyle(this.#canvas).color;
     for (const stroke of this.strokes) this.#trace(stroke);
     if (this.#pen) this.#drawPen();
@@ -95,16 +99,16 @@ export class Pad {
 
   #place(event) {
     const box = this.#canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    return [(event.clientX - box.left) / box.height, (event.clientY - box.top) / box.height];
   }
 
   #press(event) {
     const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
     if (!move && event.key !== " ") return;
     event.preventDefault();
-    this.#pen ??= [0.5, 0.5];
+    this.#pen ??= this.size.map((side) => side / 2);
     if (move) {
-      this.#pen = this.#pen.map((value, axis) => Math.min(1, Math.max(0, value + move[axis] * STEP)));
+      this.#pen = this.#pen.map((value, axis) => Math.min(this.size[axis], Math.max(0, value + move[axis] * STEP)));
       if (this.#penDown) this.strokes.at(-1).push(this.#pen);
       this.draw();
     } else if (this.#penDown) {
@@ -133,15 +137,16 @@ export class Pad {
   }
 
   #resize() {
-    const side = Math.max(1, Math.round(this.#canvas.clientWidth * devicePixelRatio));
-    if (this.#canvas.width !== side) this.#canvas.width = this.#canvas.height = side;
+    const {clientWidth, clientHeight} = this.#canvas;
+    const [width, height] = [clientWidth, clientHeight].map((side) => Math.max(1, Math.round(side * devicePixelRatio)));
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, {width, height});
     this.draw();
   }
 
   /** Draws a stroke through the middles of its segments, which rounds the corners that few points leave. */
   #trace(stroke) {
     const context = this.#context;
-    const points = stroke.map(([x, y]) => [x * this.#canvas.width, y * this.#canvas.width]);
+    const points = stroke.map(([x, y]) => [x * this.#canvas.height, y * this.#canvas.height]);
     const last = points.at(-1);
     context.beginPath();
     context.moveTo(...points[0]);
@@ -154,10 +159,10 @@ export class Pad {
   }
 
   #drawPen() {
-    const [x, y] = this.#pen.map((value) => value * this.#canvas.width);
+    const [x, y] = this.#pen.map((value) => value * this.#canvas.height);
     const context = this.#context;
     context.beginPath();
-    context.arc(x, y, (PEN_WIDTH * this.#canvas.width) / 2 + 4, 0, 2 * Math.PI);
+    context.arc(x, y, (PEN * this.#canvas.height) / 2 + 4, 0, 2 * Math.PI);
     context.lineWidth = 3;
     context.strokeStyle = context.fillStyle = getComputedStyle(this.#canvas).outlineColor;
     if (this.#penDown) context.fill();

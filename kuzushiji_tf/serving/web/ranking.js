@@ -18,7 +18,8 @@ const LEAST = 0.001; // probability of those after them
  *     `threshold`, the least probability at which a drawing is no character
  * @param {{script?: string, odds?: Record<string, number>, count?: number}} options `script`: `all`, or the only one
  *     that may answer; `odds` of the forms, as `formOdds` returns them; at most `count` candidates
- * @returns {{isUnknown: boolean, candidates: {character: string, probability: number}[]}} best first
+ * @returns {{isUnknown: boolean, candidates: {character: string, probability: number, group: number}[]}} best first;
+ *     look-alikes have the same group
  */
 export function rank(probabilities, classes, {script = "all", odds = UNPLACED, count = 10} = {}) {
   const {characters, target, scripts, threshold} = classes;
@@ -40,7 +41,11 @@ export function rank(probabilities, classes, {script = "all", odds = UNPLACED, c
   const candidates = [...offered]
     .sort(before)
     .slice(0, count)
-    .map((index) => ({character: characters[index], probability: Math.min(1, shares[index] * scale)}));
+    .map((index) => ({
+      character: characters[index],
+      probability: Math.min(1, shares[index] * scale),
+      group: classes.groups[index],
+    }));
   return {isUnknown: target.includes(-1) && unknown >= threshold, candidates};
 }
 

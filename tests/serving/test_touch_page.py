@@ -112,6 +112,7 @@ def test_a_finger_writes_and_reads_the_candidates_online_and_without_a_server(br
             wait_until_kept(page)
             assert _write_each(page, strokes) == list(WRITTEN)
             page.screenshot(path=shots / "phone-light-ja.png")
+            page.fill("#text", "")  # which would be there again
             downloaded = dict(server.sent)
             network.close()
             page.context.set_offline(True)
@@ -266,6 +267,96 @@ def test_undo_clear_filter_and_the_answer_not_a_character(browser, site, strokes
         page.tap("#undo")
         page.wait_for_function("() => document.querySelector('#note').textContent === ''")
         assert page.is_disabled("#undo") and page.is_disabled("#clear")
+
+
+def test_undo_in_the_middle_of_a_stroke_takes_that_stroke_back_alone(browser, site, strokes):
+    with served(site) as server, opened(browser, server.url, **DESKTOP, locale="en-US") as page:
+        first, second = ([[0.2, 0.3], [0.8, 0.3]], [[0.5, 0.2], [0.5, 0.8]])
+        _drag(page, first)
+        offered = candidates(page)
+        _drag(page, second, release=False)
+        page.keyboard.press("Control+z")
+        page.mouse.move(600, 500)
+        page.mouse.up()
+        assert candidates(page) == offered
+        page.keyboard.press("Control+z")
+        page.wait_for_function("() => !document.querySelector('#candidates button')")
+
+
+def _drag(page, points, release=True):
+    box = page.locator("#pad").bounding_box()
+    for number, (x, y) in enumerate(points):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        if number == 0:
+            page.mouse.down()
+    if release:
+        page.mouse.up()
+
+
+POINT = """([kind, id, type, x, y]) => {
+  const pad = document.querySelector("#pad");
+  const box = pad.getBoundingClientRect();
+  const place = {clientX: box.left + x * box.width, clientY: box.top + y * box.height};
+  pad.setPointerCapture = () => {};
+  const more = {pointerId: id, pointerType: type, button: 0, bubbles: true, cancelable: true};
+  pad.dispatchEvent(new PointerEvent(kind, {...place, ...more}));
+}"""
+
+
+def test_the_pen_writes_though_the_palm_lies_on_the_pad_before_or_after_it(browser, site):
+    """Chromium's own input knows no pen: events as a pen gives them are handed to the pad."""
+    stroke = [("pointerdown", 0.2, 0.3), ("pointermove", 0.5, 0.3), ("pointermove", 0.8, 0.3), ("pointerup", 0.8, 0.3)]
+    with served(site) as server, opened(browser, server.url, **PHONE, locale="en-US") as page:
+
+        def say(kind, pointer, kind_of_pointer, x, y):
+            page.evaluate(POINT, [kind, pointer, kind_of_pointer, x, y])
+
+        for kind, x, y in stroke:
+            say(kind, 7, "pen", x, y)
+        alone = candidates(page)
+        page.tap("#clear")
+        page.wait_for_function("() => !document.querySelector('#candidates button')")
+        page.wait_for_timeout(1100)
+        say("pointerdown", 1, "touch", 0.9, 0.9)  # the palm comes first
+        say("pointermove", 1, "touch", 0.9, 0.8)
+        for kind, x, y in stroke[:2]:
+            say(kind, 7, "pen", x, y)
+        say("pointerdown", 2, "touch", 0.7, 0.9)  # and another part of it while the pen writes
+        say("pointermove", 1, "touch", 0.8, 0.8)
+        for kind, x, y in stroke[2:]:
+            say(kind, 7, "pen", x, y)
+        say("pointerdown", 3, "touch", 0.6, 0.9)  # and a third between two strokes
+        say("pointerup", 3, "touch", 0.6, 0.95)
+        assert candidates(page) == alone
+        assert page.is_enabled("#undo")
+        page.tap("#undo")
+        page.wait_for_function("() => !document.querySelector('#candidates button')")
+
+
+def test_a_model_that_cannot_be_had_leaves_the_one_before_it_at_work(browser, site, strokes):
+    with ExitStack() as network:
+        server = network.enter_context(served(site))
+        with opened(browser, server.url, **PHONE, locale="en-US") as page:
+            network.close()
+            page.context.set_offline(True)
+            page.select_option("#model", "kmnist")
+            page.wait_for_function("() => document.querySelector('#problem').textContent")
+            assert "kmnist" in page.text_content("#problem")
+            assert page.input_value("#model") == "touch-joyo"
+            draw(page, strokes["東"])
+            assert candidates(page)[0] == "東"
+
+
+def test_a_reload_keeps_the_text_and_a_choice_by_keyboard_keeps_the_focus(browser, site):
+    with served(site) as server, opened(browser, server.url, **DESKTOP, locale="en-US") as page:
+        _drag(page, [[0.2, 0.3], [0.8, 0.3]])
+        first = candidates(page)[0]
+        page.focus("#candidates button")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "pad"
+        page.reload()
+        wait_until_kept(page)
+        assert page.input_value("#text") == first and page.is_enabled("#copy")
 
 
 def test_small_kana_are_written_small_in_a_corner(browser, site, strokes, shots):

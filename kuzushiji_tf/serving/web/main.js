@@ -8,7 +8,7 @@ import {Pad} from "./pad.js";
 import {formOdds} from "./placement.js";
 import {remember, remembered} from "./preferences.js";
 import {rank, worthOffering} from "./ranking.js";
-import {prepareRuntime, Recognizer} from "./recognizer.js";
+import {prepareRuntime, Recognizer, runtimeIsThere} from "./recognizer.js";
 import {TextLine} from "./text-line.js";
 import {FOLLOWED, readText} from "./words.js";
 
@@ -17,8 +17,9 @@ const WORDS = 5; // readings of a word that are offered
 const $ = (id) => document.getElementById(id);
 
 let models = [];
-let entry = null; // the chosen line of models/index.json
 let recognizer = null;
+let entry = null; // its line of models/index.json
+let wanted = null; // the line that was chosen, which may still be loading
 let script = "all";
 let mode = "character"; // or "word": what one writes before one chooses
 const NOTHING = {isUnknown: false, rows: [], shown: ""};
@@ -66,14 +67,14 @@ async function readCharacter() {
 }
 
 async function readWord() {
-  const {classes} = recognizer;
+  const reader = recognizer; // another one may be chosen meanwhile
   const seen = new Map(); // both directions have some pieces in common
   const read = async (strokes, odds = formOdds(strokes, pad.size)) => {
     const key = strokes[0];
     if (!seen.has(key)) seen.set(key, []);
     const known = seen.get(key);
-    known[strokes.length] ??= await recognizer.recognize(strokes);
-    return rank(known[strokes.length], classes, {script, odds, count: FOLLOWED}).candidates;
+    known[strokes.length] ??= await reader.recognize(strokes);
+    return rank(known[strokes.length], reader.classes, {script, odds, count: FOLLOWED}).candidates;
   };
   const rows = await readText(pad.strokes, read, WORDS);
   return {isUnknown: false, rows, shown: rows[0].segments.at(-1).candidates[0].character};
@@ -96,6 +97,8 @@ function choose(index) {
   const chosen = answer.rows[index];
   if (!chosen) return;
   text.insert(chosen.text);
+  // Its button goes: whoever pressed it by keyboard goes on at the pad.
+  if ($("candidates").contains(document.activeElement)) $("pad").focus();
   pad.clear();
   guide.show(entry.name, [...chosen.text].at(-1));
 }
@@ -128,32 +131,32 @@ async function start() {
   await useModel(models.find(({name}) => name === remembered("model")) ?? models[0]);
 }
 
+/** Loads a recognizer; the one before it reads until then, and stays where the new one cannot be had. */
 async function useModel(chosen) {
-  entry = chosen;
+  wanted = chosen;
   $("model").value = chosen.name;
-  recognizer?.delete();
-  recognizer = null;
-  script = "all";
+  if (!entry) fillFilter();
   setStatus("preparing");
-  fillFilter();
-  guide.clear();
-  recognize();
-  try {
-    await prepareRuntime();
-  } catch (error) {
-    console.warn(error);
-    return problem("runtimeFailed");
-  }
   let loaded;
   try {
+    await prepareRuntime();
     loaded = await Recognizer.load(chosen);
   } catch (error) {
     console.warn(error);
-    if (entry === chosen) problem("modelFailed", {name: chosen.title});
-    return;
+    if (wanted !== chosen) return; // another one was chosen meanwhile
+    problem(runtimeIsThere() ? "modelFailed" : "runtimeFailed", {name: chosen.title});
+    if (!entry) return;
+    wanted = entry;
+    $("model").value = entry.name;
+    return setStatus("ready");
   }
-  if (entry !== chosen) return loaded.delete(); // another one was chosen meanwhile
+  if (wanted !== chosen) return loaded.delete();
+  recognizer?.delete();
   recognizer = loaded;
+  entry = chosen;
+  script = "all";
+  fillFilter();
+  guide.clear();
   remember("model", chosen.name);
   performance.mark("recognizer-ready");
   $("loading").hidden = true;
@@ -162,7 +165,7 @@ async function useModel(chosen) {
   showCredit();
   recognize();
   need(`models/${chosen.name}/strokes.json`);
-  if (await keepForOffline() && entry === chosen) setStatus("offline");
+  if (await keepForOffline() && wanted === chosen) setStatus("offline");
 }
 
 function fillPicker() {
@@ -177,11 +180,11 @@ function fillPicker() {
       );
     }),
   );
-  if (entry) $("model").value = entry.name;
+  if (wanted) $("model").value = wanted.name;
 }
 
 function fillFilter() {
-  const scripts = entry?.scripts ?? [];
+  const scripts = (entry ?? wanted)?.scripts ?? [];
   $("filter").hidden = scripts.length < 2;
   $("filter").replaceChildren(
     ...["all", ...scripts].map((each) => {

@@ -3,12 +3,16 @@
 const PEN = 1 / 40; // of the height: thinner than the recognizer's, so that one sees what one writes
 const STEP = 1 / 32; // of the height: how far an arrow key moves the pen
 
+const PALM = 1000; // milliseconds after a pen in which a touch is taken for the hand that holds it
+
 /** Strokes are lists of `[x, y]`, fractions of the pad's height, so that they outlive a change of size. */
 export class Pad {
   strokes = [];
   #canvas;
   #context;
   #pointer = null; // the one that writes; others (a palm) are ignored
+  #kind = ""; // of that one: pen, touch or mouse
+  #penLeft = -PALM; // when a pen was last seen, in milliseconds
   #pen = null; // where the keyboard's pen is
   #penDown = false;
   #listeners;
@@ -39,17 +43,20 @@ export class Pad {
     return [this.#canvas.width / this.#canvas.height, 1];
   }
 
+  /** Takes the last stroke back, or the one that is just being written. */
   undo() {
     if (!this.strokes.length) return;
-    this.strokes = this.strokes.slice(0, -1);
-    this.#penDown = false;
-    this.#changed();
+    this.#set(this.strokes.slice(0, -1));
   }
 
   clear() {
+    this.#set([]);
+  }
+
+  #set(strokes) {
     this.#pointer = null;
     this.#penDown = false;
-    this.strokes = [];
+    this.strokes = strokes;
     this.#changed();
   }
 
@@ -65,18 +72,29 @@ export class Pad {
   }
 
   #begin(event) {
-    if (this.#pointer !== null || event.button !== 0) return;
+    if (event.button !== 0 || this.#isPalm(event)) return;
+    if (this.#pointer !== null) {
+      if (event.pointerType !== "pen" || this.#kind === "pen") return;
+      this.strokes = this.strokes.slice(0, -1); // the palm came before the pen
+    }
     event.preventDefault();
     document.activeElement?.blur(); // writing is not typing: keys are shortcuts again
     this.#hidePen();
     this.#pointer = event.pointerId;
+    this.#kind = event.pointerType;
     this.#canvas.setPointerCapture(event.pointerId);
     this.strokes = [...this.strokes, [this.#place(event)]];
     this.#listeners.start();
     this.draw();
   }
 
+  #isPalm({pointerType, timeStamp}) {
+    if (pointerType === "pen") this.#penLeft = timeStamp;
+    return pointerType === "touch" && timeStamp - this.#penLeft < PALM;
+  }
+
   #extend(event) {
+    if (event.pointerType === "pen") this.#penLeft = event.timeStamp; // it need not touch the pad
     if (event.pointerId !== this.#pointer) return;
     // A screen reports a pen more often than it draws: the points in between make the line smooth.
     const events = event.getCoalescedEvents?.() ?? [];

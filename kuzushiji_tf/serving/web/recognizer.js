@@ -49,6 +49,9 @@ export async function prepareRuntime() {
   }
 }
 
+/** Returns whether LiteRT.js has been loaded, or is being. */
+export const runtimeIsThere = () => runtime !== null;
+
 /** One model: strokes in, a probability for each class out. */
 export class Recognizer {
   /** Loads `models/<name>/`; `entry` is its line in `models/index.json`. */

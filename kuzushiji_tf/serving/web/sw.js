@@ -11,7 +11,7 @@ function pathOf(url) {
   const plain = url.split(/[?#]/, 1)[0];
   if (!plain.startsWith(root)) return null;
   const path = decodeURI(plain.slice(root.length)) || "index.html";
-  return path in FILES ? path : null;
+  return Object.hasOwn(FILES, path) ? path : null;
 }
 
 /** Names a file together with its content: a changed file is another entry, so only what changed is fetched again. */

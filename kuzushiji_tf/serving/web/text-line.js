@@ -1,6 +1,7 @@
-// The line of chosen characters: inserting at the caret, deleting, copying.
+// The line of chosen characters: inserting at the caret, deleting, copying; it outlives the page.
 
 import {say} from "./messages.js";
+import {remember, remembered} from "./preferences.js";
 
 export class TextLine {
   #input;
@@ -15,6 +16,7 @@ export class TextLine {
     this.#input = input;
     this.#backspace = backspace;
     this.#copy = copy;
+    input.value = remembered("text") ?? ""; // a reload loses nothing
     input.addEventListener("input", () => this.#changed());
     backspace.addEventListener("click", () => this.#deleteBefore());
     copy.addEventListener("click", () => this.#copyAll(listeners));
@@ -50,6 +52,7 @@ export class TextLine {
   }
 
   #changed() {
+    remember("text", this.#input.value);
     this.#backspace.disabled = this.#copy.disabled = this.#input.value === "";
     this.#input.scrollLeft = this.#input.scrollWidth;
   }

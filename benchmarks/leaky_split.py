@@ -17,7 +17,6 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -32,7 +31,7 @@ from kuzushiji_tf.datasets.subsets import select_classes
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation.scoring import score
 from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
-from kuzushiji_tf.training import runs as training
+from kuzushiji_tf.training.runs import train
 
 TESTED = 0.1  # of the copies, as in the source project
 COPIES = 5  # of an original, at least
@@ -92,8 +91,7 @@ def trained(dataset: CharacterDataset, flags: Flags, folder: Path) -> Predictor:
         precision=flags.precision,
         seed=flags.seed,
     )
-    with patch.object(training, "load_dataset", lambda *_: dataset):
-        return load_predictor(training.train(config, folder).path)
+    return load_predictor(train(config, folder, dataset=dataset).path)
 
 
 def main(flags: Flags) -> None:

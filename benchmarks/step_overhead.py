@@ -2,12 +2,14 @@
 
     python benchmarks/step_overhead.py
 
-An epoch of `training.runs.train`, with its pipeline and all its callbacks (history, checkpoint, TensorBoard, progress),
-takes turns with an epoch of `fit` over as many batches of float32 images and one-hot labels in memory; the first of
-each compiles and does not count. Validation is left out of both. Last line: JSON with `overhead` and
-`overhead_augmented`: our seconds / those of `fit`, less one, without augmentation and with it (`fit` never has any),
-each the median of the repeats.
+An epoch of `training.runs.train`, with its pipeline and its callbacks (history, checkpoint, TensorBoard), takes turns
+with an epoch of `fit` over as many batches of float32 images and one-hot labels in memory; the first of each compiles
+and does not count. Validation is left out of both. Last line: JSON with `overhead` and `overhead_augmented`: our
+seconds / those of `fit`, less one, without augmentation and with it (`fit` never has any), each the median of the
+repeats.
 """
+
+# ruff: noqa: ARG002 -- Keras calls a callback's methods with all their arguments, `logs` by name.
 
 import json
 import os
@@ -17,7 +19,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest.mock import patch
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -28,7 +29,6 @@ import tyro
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.config import ImageAugmentation, TrainingConfig
 from kuzushiji_tf.datasets import load_dataset
-from kuzushiji_tf.training import fitting
 from kuzushiji_tf.training.compiling import compiled_models
 from kuzushiji_tf.training.runs import train
 
@@ -57,26 +57,27 @@ class Flags:
     data_dir: Path | None = None  # where the data set's files are
 
 
-def in_turns(plain_epoch: Callable[[], object], seconds: list[tuple[float, float]]) -> type[fitting.Progress]:
-    """Return a progress callback that runs an epoch of the plain loop before each of ours, and notes both times.
+class InTurns(keras.callbacks.Callback):
+    """Runs an epoch of the plain loop before each of ours, and notes both times.
 
-    Progress is the last callback, so that what it sees begin and end encloses all that the others do.
+    It stands behind the callbacks of a training but for the progress line, so that what it sees begin and end encloses
+    all that they do.
     """
 
-    class InTurns(fitting.Progress):
-        def on_epoch_begin(self, epoch, logs=None):
-            time.sleep(SETTLE)
-            start = time.perf_counter()
-            plain_epoch()
-            self._plain_seconds = time.perf_counter() - start
-            super().on_epoch_begin(epoch, logs)
-            self._start = time.perf_counter()
+    def __init__(self, plain_epoch: Callable[[], object]):
+        super().__init__()
+        self._plain_epoch = plain_epoch
+        self.seconds: list[tuple[float, float]] = []
 
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            seconds.append((self._plain_seconds, time.perf_counter() - self._start))
+    def on_epoch_begin(self, epoch, logs=None):
+        time.sleep(SETTLE)
+        start = time.perf_counter()
+        self._plain_epoch()
+        self._start = time.perf_counter()
+        self._plain_seconds = self._start - start
 
-    return InTurns
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append((self._plain_seconds, time.perf_counter() - self._start))
 
 
 def overhead(config: TrainingConfig, flags: Flags) -> float:
@@ -86,11 +87,10 @@ def overhead(config: TrainingConfig, flags: Flags) -> float:
     images = data.images[rows, ..., None].astype(np.float32)
     targets = np.eye(len(data.classes), dtype=np.float32)[data.labels[rows]]
     _, plain = compiled_models(config, data.image_size, len(data.classes), flags.steps)
-    seconds: list[tuple[float, float]] = []
-    turns = in_turns(lambda: plain.fit(images, targets, config.batch_size, verbose=0), seconds)
-    with tempfile.TemporaryDirectory() as folder, patch.object(fitting, "Progress", turns):
-        train(config, Path(folder) / "run", data_dir=flags.data_dir)
-    counted = seconds[1:]
+    turns = InTurns(lambda: plain.fit(images, targets, config.batch_size, verbose=0))
+    with tempfile.TemporaryDirectory() as folder:
+        train(config, Path(folder) / "run", data_dir=flags.data_dir, callbacks=[turns])
+    counted = turns.seconds[1:]
     for theirs, ours in counted:
         print(f"  fit {theirs:8.3f} s   ours {ours:8.3f} s   {ours / theirs - 1:+.1%}", flush=True)
     return statistics.median(ours / theirs - 1 for theirs, ours in counted)

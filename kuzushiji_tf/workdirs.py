@@ -227,8 +227,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _require_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
-    if "result" in workdir.description:
-        raise UserError(f"The run in {workdir.path} is finished; there is nothing to resume.")
+    if {"result"} == workdir.description.keys() & {"result", "extending"}:  # the latter: it goes on beyond its end
+        raise UserError(
+            f"The run in {workdir.path} is finished; there is nothing to resume, but --extend continues it."
+        )
     if not workdir.has_checkpoint:
         raise MissingFileError(f"{workdir.path} has no checkpoint to resume from; start again with --overwrite.")
     before, now = workdir.config.to_dict(), config.to_dict()

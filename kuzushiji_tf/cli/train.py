@@ -21,24 +21,31 @@ class TrainFlags:
     workdir: Path | None = None  # the folder of the run; default: runs/<dataset>-<model>-<number>
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     resume: bool = False  # continue an interrupted run (that of --workdir, or the last one)
+    # train a finished run (that of --workdir, or the last one) for so many more epochs; the rate then goes along the
+    # schedule of all of them together: a cosine, which had ended at 0, rises to where it would be by then
+    extend: int = 0
     overwrite: bool = False  # replace the run that --workdir holds, once nothing is wrong with the new one
     devices: tuple[str, ...] = ()  # to train on, such as GPU:0 GPU:1; default: all GPUs, or else the processor
     config: TrainingConfig = field(default_factory=TrainingConfig)
 
 
 def default_flags(arguments: list[str]) -> TrainFlags:
-    """Return the flags' defaults: those of the recipe, or of the run to resume, that the arguments name."""
+    """Return the flags' defaults: those of the recipe, or of the run to resume or extend, that the arguments name."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--recipe", type=Path)
     parser.add_argument("--workdir", type=Path)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--extend", type=int, default=0)
     try:
         early, _ = parser.parse_known_args(arguments)
     except argparse.ArgumentError:
         return TrainFlags()
-    if early.recipe and early.resume:
-        raise UserError("--resume continues with the settings that the run was started with: leave --recipe out.")
-    if early.resume:
+    is_continued = early.resume or early.extend
+    if early.recipe and is_continued:
+        raise UserError(
+            "--resume and --extend continue with the settings that the run was started with: leave --recipe out."
+        )
+    if is_continued:
         workdir = WorkDirectory(early.workdir) if early.workdir else find_last()
         return TrainFlags(workdir=workdir.path, config=workdir.config)
     return TrainFlags(config=load_recipe(early.recipe) if early.recipe else TrainingConfig())
@@ -51,12 +58,12 @@ def run(flags: TrainFlags) -> None:
         UserError, MissingFileError: as `runs.train` does; what can be known before is said before anything is begun.
         KeyboardInterrupt: with a sentence that says how to continue.
     """
-    if flags.overwrite and (flags.resume or not flags.workdir):
-        raise UserError("--overwrite replaces the run that --workdir names: give both, and no --resume.")
+    if flags.overwrite and (flags.resume or flags.extend or not flags.workdir):
+        raise UserError("--overwrite replaces the run that --workdir names: give both, and no --resume or --extend.")
     config = flags.config
     require_model(config.model, config.architecture)
     parts_of(config.dataset)  # refuses a name that nothing has
-    if flags.workdir:
+    if flags.workdir and not flags.extend:
         require_usable(flags.workdir, config, flags.overwrite, flags.resume)
     with termination_raised():
         start_tensorflow()
@@ -68,6 +75,7 @@ def run(flags: TrainFlags) -> None:
             data_dir=flags.data_dir,
             overwrite=flags.overwrite,
             resume=flags.resume,
+            extend=flags.extend,
             devices=flags.devices,
             report=_say,
         )

@@ -131,7 +131,8 @@ class TrainingConfig:
     model: str = "preact_resnet20"  # the name of a registered model
     # a run's work directory, an exported folder or a .keras file of the same model, whose weights training starts from
     initial_weights: str | None = None
-    freeze: bool = False  # train the classifier alone: the layers before it keep the initial weights
+    # layers that keep the initial weights, by patterns of their names such as stage1/*; *: all but the classifier
+    freeze: tuple[str, ...] = ()
     seed: int = 0  # seed of everything random: weights, order, augmentation, dropout
     epochs: int = 3  # how many times the training images are gone through
     batch_size: int = 128  # images in one step, on all devices together
@@ -213,7 +214,7 @@ class TrainingConfig:
                 "validated."
             )
         if self.freeze and self.population_images:
-            raise UserError("population_images cannot be combined with freeze, which keeps every layer as it was.")
+            raise UserError("population_images cannot be combined with freeze, which keeps layers as they were.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, as JSON has them."""

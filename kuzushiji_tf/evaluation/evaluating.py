@@ -36,8 +36,8 @@ class Origin:
 
     @property
     def trained_on(self) -> str | None:
-        """The name of the data set that it was trained on; None where nobody says."""
-        return self.config.dataset if self.config else None
+        """The name of the data set that it was trained on; None where nobody says, or where none has that name."""
+        return self.config.dataset if self.config and not self.data.get("given") else None
 
     @property
     def history(self) -> Path | None:
@@ -68,14 +68,16 @@ def origin_of(path: Path) -> Origin:
 
 
 def dataset_for(path: Path, dataset: str | None = None) -> str:
-    """Return the name of the data set that a recognizer is evaluated on: the one given, else what it was trained on.
+    """Return the name of the data set that a recognizer is evaluated on: `dataset`, else what it was trained on.
 
     Raises:
-        UserError: none is given, and nobody says what it was trained on; as `origin_of`.
+        UserError: it is None, and nobody can load what it was trained on; as `origin_of`.
     """
-    name = dataset or origin_of(path).trained_on
+    origin = origin_of(path)
+    name = dataset or origin.trained_on
     if name is None:
-        raise UserError(f"{path} does not say what it was trained on; name the data set (--dataset).")
+        reason = "was trained on images given in Python" if origin.config else "does not say what it was trained on"
+        raise UserError(f"{path} {reason}; name the data set to measure on (--dataset).")
     return name
 
 
@@ -132,7 +134,7 @@ def evaluate(  # noqa: PLR0913 -- the public function: each is a keyword of its 
     if not isinstance(dataset, CharacterDataset):
         name = dataset_for(predictor.path, str(dataset) if dataset else None)
         options = LoadOptions(data_dir=Path(data_dir) if data_dir else None)
-        if origin.config and is_same(name, origin.config.dataset):
+        if origin.config and origin.trained_on and is_same(name, origin.trained_on):
             options = options_of_run(origin.config, options.data_dir)
         # Strokes are drawn at the model's size, and one's own images read at it; others keep theirs until they are
         # resized.

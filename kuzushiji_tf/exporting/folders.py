@@ -11,11 +11,10 @@ import numpy as np
 
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions, default_split, is_same
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.evaluation.evaluating import load_real_pen, require_held_out
+from kuzushiji_tf.evaluation.evaluating import dataset_for, load_real_pen, origin_of, require_held_out
 from kuzushiji_tf.evaluation.scoring import fit_images, match_classes
 from kuzushiji_tf.exporting import conversion
 from kuzushiji_tf.exporting.model_card import describe_file, describe_run, make_card
@@ -102,22 +101,16 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     output = Path(folder) if folder else workdir.export
     overwrite = overwrite or output.resolve() == workdir.export.resolve()
     check_output(output, overwrite)
-    config, data_dir = workdir.config, Path(data_dir) if data_dir else None
-    options = options_of_run(config, data_dir)
-    # Drawn data sets need not draw all their training images again for the few that are wanted.
-    few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))
-    report(f"loading {dataset or config.dataset}")
-    if dataset is None:
-        test = EvaluationSet.whole(load_dataset(config.dataset, "test", options))
-        require_held_out(test.dataset, workdir.data)
-    else:
-        test = _named(dataset, config, options, predictor)
+    dataset_for(workdir.path, dataset)  # refuses where it has to be named
+    report(f"loading {dataset or workdir.config.dataset}")
+    data_dir = Path(data_dir) if data_dir else None
+    test, train = _images(workdir, predictor, dataset, data_dir)
     test_sets = {"test": _limited(test, test_limit)}
     if test_sets["test"].is_synthetic:
         test_sets |= _real_pen(predictor.labels, predictor.image_size[0], data_dir)
     source = Source(
         predictor.labels,
-        choose_representative(load_dataset(config.dataset, "train", few), config.seed),
+        choose_representative(train, workdir.config.seed),
         test_sets,
         predictor.normalization,
         workdir.description.get("result", {}).get("calibration") if which == "final" else None,
@@ -230,12 +223,30 @@ def _embed(folder: Path, labels: Labels, card: dict[str, Any]) -> None:
         card["files"][path.name] |= describe_file(path)
 
 
-def _named(dataset: str, config: TrainingConfig, options: LoadOptions, predictor: Predictor) -> EvaluationSet:
-    """Return what a run's recognizer is measured on where it is named, as `evaluate` measures it."""
-    if not is_same(dataset, config.dataset):
-        options = LoadOptions(options.data_dir, stroke_size=predictor.image_size[0])
-    split = default_split(dataset, config.dataset, config.forms)
-    test = _matched(load_dataset(dataset, split, options), predictor.labels)
+def _images(
+    workdir: WorkDirectory, predictor: Predictor, dataset: str | None, data_dir: Path | None
+) -> tuple[EvaluationSet, CharacterDataset]:
+    """Return what a run's recognizer is measured on, as `evaluate` measures it, and some of its training images."""
+    config, trained_on = workdir.config, origin_of(workdir.path).trained_on
+    options = options_of_run(config, data_dir)
+    # Drawn data sets need not draw all their training images again for the few that are wanted.
+    few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))
+    if dataset is None:
+        test = EvaluationSet.whole(load_dataset(config.dataset, "test", options))
+        require_held_out(test.dataset, workdir.data)
+        return test, load_dataset(config.dataset, "train", few)
+    if trained_on is None or not is_same(dataset, trained_on):
+        options = LoadOptions(data_dir, stroke_size=predictor.image_size[0])
+    split = default_split(dataset, trained_on, config.forms)
+    test = _named(load_dataset(dataset, split, options), predictor)
+    if trained_on is None:  # the images that it learned from were given in Python
+        return test, _named(load_dataset(dataset, "train", options), predictor).dataset
+    return test, load_dataset(config.dataset, "train", few)
+
+
+def _named(dataset: CharacterDataset, predictor: Predictor) -> EvaluationSet:
+    """Return the images of the recognizer's characters, at its size."""
+    test = _matched(dataset, predictor.labels)
     return replace(test, dataset=fit_images(test.dataset, predictor))
 
 

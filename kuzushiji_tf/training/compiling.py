@@ -9,6 +9,7 @@ from kuzushiji_tf.models.capsnet import reconstruction_graph
 from kuzushiji_tf.models.distilling import distillation_graph
 from kuzushiji_tf.models.mixing import count_mixable, mixing_graph
 from kuzushiji_tf.training.epoch_metrics import MacroPrecision, MacroRecall
+from kuzushiji_tf.training.freezing import freeze
 from kuzushiji_tf.training.losses import MarginLoss
 
 
@@ -27,8 +28,7 @@ def compiled_models(
     recognizer = build_model(
         config.model, image_size, classes, config.seed, config.precision, architecture=config.architecture
     )
-    for layer in recognizer.layers[:-1] if config.freeze else ():
-        layer.trainable = False  # which makes batch normalization keep its statistics, too
+    freeze(recognizer, config.freeze)
     model = recognizer
     if config.mixing == "manifold":
         model = mixing_graph(recognizer)

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,8 @@ class Run:
         teacher: the file of the recognizer that it learns from too; None: from the labels alone.
         start: the weights before the first step; None: random ones, or those of the checkpoint of a resumed run.
         resume: whether to go on from that checkpoint.
+        is_given: whether the data set was given as images, and not by its name.
+        callbacks: further ones for `fit`.
     """
 
     config: TrainingConfig
@@ -57,6 +59,8 @@ class Run:
     teacher: Path | None
     start: Start | None
     resume: bool
+    is_given: bool = False
+    callbacks: Sequence[keras.callbacks.Callback] = ()
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -84,6 +88,8 @@ class Run:
         }
         if test_content_hash:
             data["test_content_hash"] = test_content_hash
+        if self.is_given:
+            data["given"] = True  # nobody can load them by that name
         description = {"config": self.config.to_dict(), "versions": versions_of(_VERSIONED), "data": data}
         if self.teacher:
             description["teacher"] = describe_network(self.teacher)
@@ -100,6 +106,8 @@ class Run:
     def require_unchanged(self) -> None:
         """Refuse to resume on other data, or with another teacher, than the run was started with."""
         description, path = self.workdir.description, self.workdir.path
+        if description["data"].get("given") and not self.is_given:
+            raise UserError(f"The images of the run in {path} were given in Python: continue it there, with them.")
         if self.dataset.content_hash != description["data"].get("content_hash"):
             raise UserError(
                 f"The data set {self.dataset.name!r} has changed since the run in {path} was started: restore it as it "
@@ -164,7 +172,10 @@ class Run:
                 finished,
                 restored,
                 stateful=_stateful_callbacks(config, workdir, recognizer),
-                others=[Pictures(workdir.tensorboard, recognizer, first_batch, validation, dataset.classes)],
+                others=[
+                    Pictures(workdir.tensorboard, recognizer, first_batch, validation, dataset.classes),
+                    *self.callbacks,
+                ],
                 devices=devices,
             )
             figures = sitting.fit(

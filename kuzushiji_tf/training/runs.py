@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+
+import keras
 
 from kuzushiji_tf.batches.loading import (
     hash_of_test,
@@ -12,9 +15,11 @@ from kuzushiji_tf.batches.loading import (
     with_absolute_paths,
 )
 from kuzushiji_tf.config import TrainingConfig
-from kuzushiji_tf.datasets import load_dataset
+from kuzushiji_tf.datasets import CharacterDataset, load_dataset
+from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models import require_model
 from kuzushiji_tf.models.neighbors import is_neighbors
+from kuzushiji_tf.training import extending
 from kuzushiji_tf.training.checkpoints import last_checkpoint
 from kuzushiji_tf.training.distillation import find_teacher
 from kuzushiji_tf.training.distribution import choose_devices, device_name
@@ -27,10 +32,13 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     config: TrainingConfig,
     folder: str | Path | None = None,
     *,
+    dataset: CharacterDataset | None = None,
     data_dir: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    extend: int = 0,
     devices: Sequence[str] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     report: Callable[[str], None] = lambda message: None,  # noqa: ARG005
 ) -> WorkDirectory:
     """Train a recognizer in a work directory.
@@ -38,11 +46,16 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     Args:
         config: every setting.
         folder: the work directory, created if need be; None: the next free one in `runs/`, or the last one there to
-            `resume`.
+            `resume` or to `extend`.
+        dataset: the images to train on, as they are; None: those that the config says. `evaluate` and `export` are then
+            to be told what they measure on.
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
         overwrite: replace an earlier run there, once nothing is wrong with the new one.
         resume: continue an interrupted run there; its config must be `config`.
+        extend: train a finished run there for so many more epochs, as `resume` does; until they are there, what it
+            ended with stands. Its schedule is then that of all epochs together.
         devices: to train on, such as `GPU:1`; None: all visible GPUs, or the processor where there is none.
+        callbacks: further ones for `fit`, behind the run's own; their state is not in the checkpoints.
         report: is told what begins, once nothing is wrong with the settings, the data and the folder; and which
             checkpoint is damaged.
 
@@ -55,28 +68,53 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         MissingFileError: the data set's files are not there.
         KeyboardInterrupt: the user stopped the run; the sentence says how to continue.
     """
-    config = with_absolute_paths(config)
+    _require_sense(overwrite, resume, extend)
+    config = with_absolute_paths(replace(config, dataset=dataset.name) if dataset else config)
     require_model(config.model, config.architecture)
     chosen = ["CPU:0"] if is_neighbors(config.model) else choose_devices(devices)
-    path = Path(folder) if folder else find_last().path if resume else None
+    path = Path(folder) if folder else find_last().path if resume or extend else None
     options = options_of_run(config, Path(data_dir) if data_dir else None)
-    dataset = load_dataset(config.dataset, "train", options)
-    require_square(dataset)
-    teacher = find_teacher(config.distillation.teacher, dataset) if config.distillation.teacher else None
-    start = None if resume else find_start(config, dataset)
-    with reserved(path, config, overwrite, resume) as workdir, _told_how_to_continue(workdir):
-        run = Run(config, workdir, dataset, teacher, start, resume)
-        if resume:
+    data = dataset or load_dataset(config.dataset, "train", options)
+    require_square(data)
+    teacher = find_teacher(config.distillation.teacher, data) if config.distillation.teacher else None
+    start = None if resume or extend else find_start(config, data)
+    with _claimed(path, config, overwrite, resume, extend) as workdir, _told_how_to_continue(workdir):
+        if resume or extend:
+            config = extending.with_all_epochs(replace(config, epochs=config.epochs + extend), workdir)
+        run = Run(config, workdir, data, teacher, start, resume or extend > 0, dataset is not None, callbacks)
+        if run.resume:
             run.require_unchanged()
         training = run.prepare_neighbors() if is_neighbors(config.model) else run.prepare_network(chosen, report)
-        if not resume:
-            run.take_folder(hash_of_test(config, options))
+        if extend:
+            extending.begin(workdir, config.epochs)
+        elif not resume:
+            run.take_folder(None if dataset else hash_of_test(config, options))
         on = f"{', '.join(chosen)} ({device_name(chosen)})"
         report(f"training {config.model} on {config.dataset} in {workdir.path}, computed on {on}")
-        if not is_neighbors(config.model) and (note := note_on_few_steps(config, dataset)):
+        if not run.resume and not is_neighbors(config.model) and (note := note_on_few_steps(config, data)):
             report(note)
-        workdir.finish(training())
+        extending.finish(workdir, config, training())
     return workdir
+
+
+def _require_sense(overwrite: bool, resume: bool, extend: int) -> None:
+    if extend < 0:
+        raise UserError(f"extend is {extend}; it must be at least 1, or left out.")
+    if extend and (resume or overwrite):
+        raise UserError(
+            "extend goes on with a finished run, resume with an interrupted one (extended or not), and overwrite "
+            "replaces one: choose one of them."
+        )
+
+
+@contextmanager
+def _claimed(
+    path: Path | None, config: TrainingConfig, overwrite: bool, resume: bool, extend: int
+) -> Iterator[WorkDirectory]:
+    """Keep the work directory that a training is to have, as `extensible` and `reserved` do."""
+    found = extending.extensible(path, config) if path and extend else reserved(path, config, overwrite, resume)
+    with found as workdir:
+        yield workdir
 
 
 @contextmanager
@@ -85,7 +123,7 @@ def _told_how_to_continue(workdir: WorkDirectory) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        if not workdir.has_checkpoint or "result" in workdir.description:
+        if not workdir.has_checkpoint or extending.is_finished(workdir):
             raise
         raise type(stop)(
             f"Stopped; {last_checkpoint(workdir.checkpoints)}; continue with: "

@@ -50,8 +50,6 @@ def find_start(config: TrainingConfig, dataset: CharacterDataset) -> Start | Non
     model = build_model(
         config.model, dataset.image_size, len(dataset.classes), config.seed, architecture=config.architecture
     )
-    if config.freeze and not model.layers[-1].weights:
-        raise UserError(f"{config.model} has no last layer that could be trained alone: leave freeze out.")
     weights = _carried_over(load_keras(source.path), source.labels, model, dataset.classes, path)
     carried = sum(character in source.labels for character in dataset.classes)
     counts = {"classes": len(source.labels), "classes_carried_over": carried}

@@ -22,6 +22,8 @@ from kuzushiji_tf.config import Distillation, ImageAugmentation, Neighbors, Trai
 from kuzushiji_tf.datasets.drawn.others import with_others
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.evaluation.evaluating import evaluate
+from kuzushiji_tf.exporting.folders import export
 from kuzushiji_tf.models.loading import load_keras
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.training import callbacks, checkpoints, fitting, preparation
@@ -99,13 +101,9 @@ class SignalAfter(StopAfter):
             signal.raise_signal(self._number)
 
 
-def interrupted(monkeypatch, config, path, epochs):
-    progress = fitting.Progress
-    with monkeypatch.context() as patched:
-        patched.setattr(fitting, "Progress", lambda *_: StopAfter(epochs))
-        with pytest.raises(KeyboardInterrupt, match="--resume --workdir"):
-            training.train(config, path)
-    assert fitting.Progress is progress
+def interrupted(config, path, epochs):
+    with pytest.raises(KeyboardInterrupt, match="--resume --workdir"):
+        training.train(config, path, callbacks=[StopAfter(epochs)])
     return WorkDirectory(path) if path else find_last()
 
 
@@ -116,7 +114,7 @@ def originals(tmp_path_factory):
         patched.setattr(training, "load_dataset", lambda *_: random_dataset(250, learnable=True))
         folder = tmp_path_factory.mktemp("originals")
         finished = training.train(replace(QUICK, epochs=1), folder / "finished")
-        return finished, interrupted(patched, QUICK, folder / "stopped", epochs=1)
+        return finished, interrupted(QUICK, folder / "stopped", epochs=1)
 
 
 @pytest.fixture
@@ -176,19 +174,19 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path, finished):
         "float16",
     ],
 )
-def test_resumed_run_equals_uninterrupted_run(tmp_path, monkeypatch, settings):
+def test_resumed_run_equals_uninterrupted_run(tmp_path, settings):
     """Dropout, augmentation, order, learning rate and the callbacks' patience all go on where they were."""
     config = replace(QUICK, **settings)
     whole = training.train(config, tmp_path / "whole")
-    workdir = interrupted(monkeypatch, config, tmp_path / "stopped", epochs=2)
+    workdir = interrupted(config, tmp_path / "stopped", epochs=2)
     resumed = training.train(config, workdir.path, resume=True)
     assert history(resumed) == history(whole)
     assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
 
 
-def test_a_run_resumed_from_the_older_checkpoint_equals_an_uninterrupted_one(tmp_path, monkeypatch):
+def test_a_run_resumed_from_the_older_checkpoint_equals_an_uninterrupted_one(tmp_path):
     whole = training.train(QUICK, tmp_path / "whole")
-    workdir, said = interrupted(monkeypatch, QUICK, tmp_path / "stopped", epochs=2), []
+    workdir, said = interrupted(QUICK, tmp_path / "stopped", epochs=2), []
     workdir.history_file.write_text("")
     (workdir.checkpoints / "epoch-2.state").write_bytes(b"")
     resumed = training.train(QUICK, workdir.path, resume=True, report=said.append)
@@ -257,12 +255,12 @@ def test_a_student_can_learn_from_its_teacher_what_the_labels_get_wrong(tmp_path
     assert workdir.description["teacher"]["path"] == str(teacher.final)
 
 
-def test_a_resumed_student_equals_an_uninterrupted_one_and_needs_the_same_teacher(tmp_path, monkeypatch, teacher):
+def test_a_resumed_student_equals_an_uninterrupted_one_and_needs_the_same_teacher(tmp_path, teacher):
     copy = tmp_path / "teacher"
     shutil.copytree(teacher.path, copy)
     config = replace(QUICK, ema_decay=0.9, distillation=Distillation(teacher=str(copy)))
     whole = training.train(config, tmp_path / "whole")
-    workdir = interrupted(monkeypatch, config, tmp_path / "stopped", epochs=2)
+    workdir = interrupted(config, tmp_path / "stopped", epochs=2)
     shutil.copyfile(whole.final, copy / "final.keras")
     with pytest.raises(UserError, match=r"teacher .* has changed"):
         training.train(config, workdir.path, resume=True)
@@ -294,8 +292,8 @@ def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(tmp_p
 
 
 @pytest.mark.parametrize("epochs, place", [(0, "before the first epoch"), (1, "of epoch 1")])
-def test_interrupted_run_leaves_a_usable_checkpoint(tmp_path, monkeypatch, epochs, place):
-    workdir = interrupted(monkeypatch, QUICK, tmp_path / "run", epochs)
+def test_interrupted_run_leaves_a_usable_checkpoint(tmp_path, epochs, place):
+    workdir = interrupted(QUICK, tmp_path / "run", epochs)
     assert place in checkpoints.last_checkpoint(workdir.checkpoints)
     assert "result" not in workdir.description
 
@@ -438,7 +436,7 @@ def test_without_a_folder_a_run_takes_the_next_free_one_and_the_last_one_is_resu
     monkeypatch.chdir(tmp_path)
     config = replace(QUICK, epochs=2)
     assert training.train(replace(config, epochs=1)).path == Path("runs/kmnist-simple_cnn-1")
-    assert interrupted(monkeypatch, config, None, epochs=1).path == Path("runs/kmnist-simple_cnn-2")
+    assert interrupted(config, None, epochs=1).path == Path("runs/kmnist-simple_cnn-2")
     assert training.train(config, resume=True).path == Path("runs/kmnist-simple_cnn-2")
 
 
@@ -554,3 +552,29 @@ def test_a_killed_process_loses_at_most_one_epoch(tmp_path, number):
     epochs = max(checkpoints._read(file)[0]["epoch"] for file in workdir.checkpoints.glob("epoch-*.state"))
     assert epochs in (done - 1, done, done + 1) and done >= 3
     assert json.loads(workdir.config_file.read_text())["config"]["epochs"] == 1000
+
+
+def test_images_that_a_program_has_are_trained_on_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "load_dataset", None)  # asked for nothing
+    given, seen = replace(random_dataset(100, learnable=True), name="mine"), []
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["seconds"]))
+    config = replace(QUICK, epochs=2)
+    workdir = training.train(config, tmp_path / "run", dataset=given, callbacks=[note])
+    assert len(seen) == 2 and workdir.config == replace(config, dataset="mine")
+    assert workdir.description["data"] | {"name": "mine", "images": 100, "given": True} == workdir.description["data"]
+    for use in (evaluate, export):
+        with pytest.raises(UserError, match="given in Python"):
+            use(workdir.path)
+    assert evaluate(workdir.path, given)["accuracy"] > 0.2
+
+
+def test_a_run_on_images_that_were_given_is_resumed_with_them_alone(tmp_path):
+    given = random_dataset(100, learnable=True)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(QUICK, tmp_path / "run", dataset=given, callbacks=[StopAfter(1)])
+    with pytest.raises(UserError, match="given in Python"):
+        training.train(QUICK, tmp_path / "run", resume=True)
+    with pytest.raises(UserError, match="has changed"):
+        training.train(QUICK, tmp_path / "run", dataset=random_dataset(101), resume=True)
+    resumed = training.train(QUICK, tmp_path / "run", dataset=given, resume=True)
+    assert resumed.description["result"]["last_epoch"]["epoch"] == 4

@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Annotated, Any
 
+from kuzushiji_tf.cli.answers import run_and_answer
 from kuzushiji_tf.datasets.registry import dataset_entries
 from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
 from kuzushiji_tf.files import is_disk_full
@@ -81,7 +82,7 @@ def run_command(name: str, arguments: list[str] | None = None) -> int:
             data_dir = getattr(flags, "data_dir", None)
             if data_dir and not data_dir.is_dir():
                 raise MissingFileError(f"--data-dir {data_dir} is not a folder.")
-            command.run(flags)
+            run_and_answer(command.run, flags)
     except KeyboardInterrupt as stop:
         print(f"\n{stop}" if stop.args else "\nstopped", file=sys.stderr)
         return _TERMINATED if isinstance(stop, Terminated) else _INTERRUPTED

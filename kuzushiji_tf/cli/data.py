@@ -1,6 +1,5 @@
 """`data`: what data sets there are, what is in them, and their splits and balanced forms as files for others."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +32,7 @@ class ListFlags:
     """Show every data set, and whether its files are in --data-dir, else in KUZUSHIJI_DATA or the download cache."""
 
     data_dir: Path | None = None  # the folder to look in
-    json: bool = False  # print the table as one JSON object in the last line
+    json: bool = False  # print the table as one JSON object, and all else to standard error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ class InspectFlags(_LoadFlags):
     classes: str | None = None  # these only: a file, the characters, or joyo, kanji, hiragana, katakana, k49
     image_size: int | None = None  # pixels; default: the data set's own
     output: Path | None = None  # folder of the tables and pictures; default: inspection/NAME-SPLIT
-    json: bool = False  # print the summary as one JSON object in the last line
+    json: bool = False  # print the summary as one JSON object, and all else to standard error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,7 @@ class VerifyFlags:
     """Check that a folder of arrays (images.npy, labels.npy, index.json) is complete, and that its files agree."""
 
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]  # the folder to check
-    json: bool = False  # print what was found as one JSON object in the last line
+    json: bool = False  # print what was found as one JSON object, and all else to standard error
 
 
 DataFlags = (
@@ -121,17 +120,18 @@ def default_flags(arguments: list[str]) -> Any:
     return action_defaults("data", arguments, _ACTIONS)
 
 
-def run(flags: Any) -> None:
-    """Do what was asked for.
+def run(flags: Any) -> dict[str, Any] | None:
+    """Do what was asked for, and return the answer of those that have one.
 
     Raises:
         UserError, MissingFileError: a name, a folder or a data set's file is not as it should be.
     """
-    _ACTIONS[type(flags)](flags)
+    return _ACTIONS[type(flags)](flags)
 
 
-def _list(flags: ListFlags) -> None:
-    rows, listed = [("name", "classes", "images", "size", "present", "where from", "licence")], {}
+def _list(flags: ListFlags) -> dict[str, Any]:
+    listed: dict[str, Any] = {}
+    rows = [("name", "classes", "images", "size", "present", "where from", "licence")]
     for name, entry in dataset_entries().items():
         found = locate(name, flags.data_dir)
         present = "needs none" if found is True else "yes" if found else "no"
@@ -158,8 +158,7 @@ def _list(flags: ListFlags) -> None:
         ]
         print("  ".join(cells).rstrip())
     print("\nAny of them can be joined by +, as in kmnist+kkanji; your own images are named by their path.")
-    if flags.json:
-        print(json.dumps(listed, ensure_ascii=False))
+    return listed
 
 
 def _download(flags: DownloadFlags) -> None:
@@ -185,7 +184,7 @@ def _download(flags: DownloadFlags) -> None:
         print(f"{name} is in {resolve(entry.downloader)()}.")
 
 
-def _inspect(flags: InspectFlags) -> None:
+def _inspect(flags: InspectFlags) -> dict[str, Any]:
     from kuzushiji_tf.datasets.summaries import describe, summarize, write_classes
     from kuzushiji_tf.files import atomic_folder, write_json
 
@@ -203,8 +202,7 @@ def _inspect(flags: InspectFlags) -> None:
         figures.save(contact_sheets.contact_sheet(dataset), folder / "contact_sheet.png")
     print("\n".join(describe(summary)))
     print(f"\ntables and pictures: {output}")
-    if flags.json:
-        print(json.dumps(summary, ensure_ascii=False))
+    return summary
 
 
 def _split(flags: SplitFlags) -> None:
@@ -249,7 +247,7 @@ def _materialize(flags: MaterializeFlags) -> None:
         print(f"{folder}: evaluate on it with  python evaluate.py --dataset {folder} --split {flags.split}")
 
 
-def _verify(flags: VerifyFlags) -> None:
+def _verify(flags: VerifyFlags) -> dict[str, Any]:
     from kuzushiji_tf.datasets.own.array_folders import verify_array_folder
 
     found = verify_array_folder(flags.folder)
@@ -259,8 +257,7 @@ def _verify(flags: VerifyFlags) -> None:
     if origin := found["origin"]:
         balance = f"balanced to {origin['balance']:,} of each class" if origin.get("balance") else "as they are"
         print(f"made from {origin['dataset']}, {origin['split']} split, {balance}")
-    if flags.json:
-        print(json.dumps(found, ensure_ascii=False))
+    return found
 
 
 def _options(flags: _LoadFlags, classes: str | None = None, image_size: int | None = None) -> LoadOptions:
@@ -273,7 +270,7 @@ def _options(flags: _LoadFlags, classes: str | None = None, image_size: int | No
     )
 
 
-_ACTIONS: dict[type, Callable[[Any], None]] = {
+_ACTIONS: dict[type, Callable[[Any], dict[str, Any] | None]] = {
     ListFlags: _list,
     DownloadFlags: _download,
     InspectFlags: _inspect,

@@ -1,9 +1,8 @@
 """`data cache`: what was decoded into the cache, and how it is removed."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,11 +13,11 @@ class CacheFlags:
     """
 
     remove: Literal["nothing", "stale", "all"] = "nothing"  # which entries to remove
-    json: bool = False  # print what is (still) there as one JSON object in the last line
+    json: bool = False  # print what is (still) there as one JSON object, and all else to standard error
 
 
-def show_cache(flags: CacheFlags) -> None:
-    """List the cache, having removed what was asked for."""
+def show_cache(flags: CacheFlags) -> dict[str, Any]:
+    """List the cache, having removed what was asked for; return what is there."""
     from kuzushiji_tf.datasets.decoded import decoded_root, list_decoded, remove_decoded
 
     entries = list_decoded()
@@ -32,12 +31,11 @@ def show_cache(flags: CacheFlags) -> None:
         entries = list_decoded()
     total = sum(entry.size for entry in entries)
     print(f"{_megabytes(total)} in {decoded_root()}" if entries else "Nothing is in the cache.")
-    if flags.json:
-        listed = [
-            {"name": entry.folder.name, "source": str(entry.source or ""), "bytes": entry.size, "stale": entry.is_stale}
-            for entry in entries
-        ]
-        print(json.dumps({"bytes": total, "decoded": listed}, ensure_ascii=False))
+    listed = [
+        {"name": entry.folder.name, "source": str(entry.source or ""), "bytes": entry.size, "stale": entry.is_stale}
+        for entry in entries
+    ]
+    return {"bytes": total, "decoded": listed}
 
 
 def _megabytes(size: int) -> str:

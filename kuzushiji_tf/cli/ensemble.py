@@ -1,9 +1,8 @@
 """`ensemble`: trained runs -> one recognizer that averages their probabilities, as a work directory."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -22,11 +21,11 @@ class EnsembleFlags:
     weights: Literal["equal", "validation"] = "equal"
     overwrite: bool = False  # replace the run that --output holds
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
-    json: bool = False  # print the members and their weights as one JSON object in the last line
+    json: bool = False  # print the members and their weights as one JSON object, and all else to standard error
 
 
-def run(flags: EnsembleFlags) -> None:
-    """Join the runs, and say what to do next.
+def run(flags: EnsembleFlags) -> dict[str, Any]:
+    """Join the runs, say what to do next, and return the members and their weights.
 
     Raises:
         UserError, MissingFileError: as `ensembles.join_runs` does.
@@ -55,5 +54,4 @@ def run(flags: EnsembleFlags) -> None:
         f"  python evaluate.py {workdir.path}    (scores and pictures)\n"
         f"  python export.py {workdir.path}      (SavedModel and TFLite)"
     )
-    if flags.json:
-        print(json.dumps({"output": str(workdir.path), **result, **entry}, ensure_ascii=False))
+    return {"output": str(workdir.path), **result, **entry}

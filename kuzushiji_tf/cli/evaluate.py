@@ -1,6 +1,5 @@
 """`evaluate`: a trained or exported recognizer -> its scores, in print and as files and pictures."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,11 +41,11 @@ class EvaluateFlags:
     output: Path | None = None
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
     image_size: int | None = None  # load or draw the data set at this size first; default: draw it at the model's
-    json: bool = False  # print the scores as one JSON object in the last line
+    json: bool = False  # print the scores as one JSON object, and all else to standard error
 
 
-def run(flags: EvaluateFlags) -> None:
-    """Evaluate, write the files and print the scores.
+def run(flags: EvaluateFlags) -> dict[str, Any]:
+    """Evaluate, write the files, print and return the scores.
 
     Raises:
         UserError, MissingFileError: the target, the data set or the output folder is not as it should be.
@@ -65,8 +64,7 @@ def run(flags: EvaluateFlags) -> None:
     if summary["ink"] == "synthetic":
         summary |= _evaluate_real_pen(flags, predictor)
     _print_next(target, origin_of(target).workdir)
-    if flags.json:
-        print(json.dumps(summary, ensure_ascii=False))
+    return summary
 
 
 def _evaluate(

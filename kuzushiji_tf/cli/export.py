@@ -1,6 +1,5 @@
 """`export`: a run -> SavedModel, Keras and TFLite files that were run over the whole test split."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,17 +19,18 @@ class ExportFlags:
     output: Path | None = None  # folder of the export; default: export/ in the work directory
     # measure on this data set's test images; default: on those of what it was trained on
     dataset: str | None = None
-    which: Literal["final", "best"] = "final"  # the weights at the end of the run, or of its best validation epoch
+    # which file of the work directory: final, the weights at the end of the run, or best, of its best validation epoch
+    file: Literal["final", "best"] = "final"
     dynamic_size: bool = False  # also write model-dynamic.tflite, which takes images of any size
     refusal_threshold: float = THRESHOLD  # the probability of being no character from which on an image is refused
     overwrite: bool = False  # replace the export that --output holds
     test_limit: int | None = None  # measure on this many test images only, as model.json then says; default: on all
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
-    json: bool = False  # print the figures as one JSON object in the last line
+    json: bool = False  # print the figures as one JSON object, and all else to standard error
 
 
-def run(flags: ExportFlags) -> None:
-    """Export, verify, and print what each file achieves.
+def run(flags: ExportFlags) -> dict[str, Any]:
+    """Export, verify, print and return what each file achieves.
 
     Raises:
         UserError, MissingFileError: as `folders.export` does.
@@ -46,7 +46,7 @@ def run(flags: ExportFlags) -> None:
         workdir,
         output,
         dataset=flags.dataset,
-        which=flags.which,
+        file=flags.file,
         dynamic_size=flags.dynamic_size,
         refusal_threshold=flags.refusal_threshold,
         overwrite=flags.overwrite,
@@ -56,9 +56,8 @@ def run(flags: ExportFlags) -> None:
     )
     _print_table(card)
     print(f"\nNext:\n  python -m kuzushiji_tf predict IMAGE --model {output}    (reads a picture of one character)")
-    if flags.json:
-        summary = {key: card[key] for key in ("name", "classes", "files", "test", "real_pen") if key in card}
-        print(json.dumps({"output": str(output), **summary}, ensure_ascii=False))
+    told = ("name", "classes", "files", "test", "real_pen")
+    return {"output": str(output)} | {key: value for key, value in card.items() if key in told}
 
 
 def _print_table(card: dict[str, Any]) -> None:

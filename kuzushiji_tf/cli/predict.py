@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from kuzushiji_tf.cli.answers import SomeFailedError
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import read_text
 from kuzushiji_tf.recognition.pretrained import PRETRAINED, pretrained_folder, pretrained_names
@@ -37,11 +38,11 @@ class PredictFlags:
     # read as characters of this script only; other: digits, letters and marks
     script: Literal["all", "hiragana", "katakana", "kanji", "other"] = "all"
     polarity: Literal["auto", "dark", "light"] = "auto"  # whether the ink is dark or light against the paper
-    json: bool = False  # print the readings as one JSON object in the last line
+    json: bool = False  # print the readings as one JSON object, and all else to standard error
 
 
-def run(flags: PredictFlags) -> None:
-    """Print the readings of each picture and each file of strokes; go on after one that cannot be read.
+def run(flags: PredictFlags) -> dict[str, Any]:
+    """Print and return the readings of each picture and each file of strokes; go on after one that cannot be read.
 
     Raises:
         UserError, MissingFileError: nothing to read, no recognizer, or something could not be read (at the end).
@@ -68,13 +69,12 @@ def run(flags: PredictFlags) -> None:
             continue
         candidates = [asdict(candidate) for candidate in reading.candidates(flags.top_k, flags.script)]
         results.append({kind: str(path), "is_character": reading.is_character, "candidates": candidates})
-        if not flags.json:
-            _print(path, reading.is_character, candidates)
-    if flags.json:
-        print(json.dumps({"model": str(recognizer.predictor.path), "results": results}, ensure_ascii=False))
+        _print(path, reading.is_character, candidates)
+    answer = {"model": str(recognizer.predictor.path), "results": results}
     if failures:
         what = "files" if flags.strokes else "pictures"
-        raise UserError(f"{failures} of the {len(given)} {what} could not be read, as said above.")
+        raise SomeFailedError(f"{failures} of the {len(given)} {what} could not be read, as said above.", answer)
+    return answer
 
 
 def _check(flags: PredictFlags) -> None:

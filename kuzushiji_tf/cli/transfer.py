@@ -51,14 +51,14 @@ def default_flags(arguments: list[str]) -> Any:
     return action_defaults("transfer", arguments, _ACTIONS)
 
 
-def run(flags: Any) -> None:
-    """Do what was asked for.
+def run(flags: Any) -> dict[str, Any] | None:
+    """Do what was asked for, and return the answer of those that have one.
 
     Raises:
         UserError, MissingFileError: a name, a folder or a file is not as it should be.
         KeyboardInterrupt: with a sentence that says how to continue.
     """
-    _ACTIONS[type(flags)](flags)
+    return _ACTIONS[type(flags)](flags)
 
 
 def train(flags: TrainFlags) -> None:
@@ -119,7 +119,7 @@ def _next_step(chain: ChainFolder) -> str:
     return "\n".join(f"  python -m kuzushiji_tf transfer {name} {chain.path}    ({what})" for name, what in commands)
 
 
-_ACTIONS: dict[type, Callable[[Any], None]] = {
+_ACTIONS: dict[type, Callable[[Any], dict[str, Any] | None]] = {
     TrainFlags: train,
     use.GenerateFlags: use.generate,
     use.EvaluateFlags: use.evaluate,

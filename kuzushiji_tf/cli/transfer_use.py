@@ -1,6 +1,5 @@
 """`transfer generate`, `evaluate`, `figure` and `export`: what is done with a trained chain."""
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from kuzushiji_tf.batches.startup import start_tensorflow
+from kuzushiji_tf.cli.answers import SomeFailedError
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.recognition.pretrained import PRETRAINED
 from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain
@@ -67,7 +67,7 @@ class GenerateFlags:
     seed: int = 0  # seed of the drawings
     polarity: Literal["auto", "dark", "light"] = "auto"  # whether the ink is dark or light against the paper
     overwrite: bool = False  # replace the folders of an earlier run
-    json: bool = False  # print the candidates as one JSON object in the last line
+    json: bool = False  # print the candidates as one JSON object, and all else to standard error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,9 @@ class _ScoringFlags:
 
     recognizer: Path = SHIPPED_RECOGNIZER  # a recognizer of modern characters: it reads what the chain draws
     classifier: Path = SHIPPED_CLASSIFIER  # a recognizer of kuzushiji, to compare with on seen characters
-    images: int = 2000  # how many of seen and of unseen characters each; a fixed seed chooses them
+    test_limit: int = 2000  # measure on so many images of seen and of unseen characters each; a fixed seed chooses them
     data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
-    json: bool = False  # print the scores as one JSON object in the last line
+    json: bool = False  # print the scores as one JSON object, and all else to standard error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +112,8 @@ class ExportFlags(_ScoringFlags):
     overwrite: bool = False  # replace the export that --output holds
 
 
-def generate(flags: GenerateFlags) -> None:
-    """Write the folder of each picture, and print its candidates; continue after one that cannot be read.
+def generate(flags: GenerateFlags) -> dict[str, Any]:
+    """Write the folder of each picture, print and return its candidates; continue after one that cannot be read.
 
     Raises:
         UserError, MissingFileError: nothing to read, no chain, a folder is there already, or something could not be
@@ -145,14 +145,15 @@ def generate(flags: GenerateFlags) -> None:
         best = "  ".join(f"{found.character} {found.probability:.1%}" for found in made.candidates[:_SHOWN])
         note = "   (probably no kanji)" if made.is_kanji is False else ""
         print(f"{path} -> {folder}\n  {best}{note}", flush=True)
-    if flags.json:
-        print(json.dumps({"model": str(flags.model), "results": results}, ensure_ascii=False))
+    answer = {"model": str(flags.model), "results": results}
     if failures:
-        raise UserError(f"{failures} of the {len(flags.images)} pictures could not be read, as said above.")
+        sentence = f"{failures} of the {len(flags.images)} pictures could not be read, as said above."
+        raise SomeFailedError(sentence, answer)
+    return answer
 
 
-def evaluate(flags: EvaluateFlags) -> None:
-    """Score a chain and print the table; a work directory keeps the scores in its evaluation.json.
+def evaluate(flags: EvaluateFlags) -> dict[str, Any]:
+    """Score a chain, print the table and return the scores; a work directory keeps the scores in its evaluation.json.
 
     Raises:
         UserError, MissingFileError: the chain, a recognizer or Kuzushiji-Kanji is not as it should be.
@@ -169,8 +170,7 @@ def evaluate(flags: EvaluateFlags) -> None:
     folder = ChainFolder(target)
     if folder.config_file.exists():
         write_json(target / EVALUATION, scores | {"weights": folder.digests()})
-    if flags.json:
-        print(json.dumps(scores, ensure_ascii=False))
+    return scores
 
 
 def figure(flags: FigureFlags) -> None:
@@ -195,8 +195,8 @@ def figure(flags: FigureFlags) -> None:
     print(f"{flags.output}: {shown}")
 
 
-def export(flags: ExportFlags) -> None:
-    """Export, verify and score a chain, and print what its files achieve.
+def export(flags: ExportFlags) -> dict[str, Any]:
+    """Export, verify and score a chain, print and return what its files achieve.
 
     Raises:
         UserError, MissingFileError: as `exporting.export_chain` does.
@@ -218,8 +218,7 @@ def export(flags: ExportFlags) -> None:
         print(f"  {name:32}{file['bytes']:12,}{difference:>12}")
     _print_scores(output, card["evaluation"])
     print(f"\nNext:\n  python -m kuzushiji_tf transfer generate IMAGE --model {output} --output DIR")
-    if flags.json:
-        print(json.dumps({"output": str(output), "files": card["files"], **card["evaluation"]}, ensure_ascii=False))
+    return {"output": str(output), "files": card["files"], **card["evaluation"]}
 
 
 def _load_readers(flags: _ScoringFlags) -> tuple["Predictor", "Predictor"]:
@@ -232,7 +231,7 @@ def _load_scoring(flags: _ScoringFlags, readers: tuple["Predictor", "Predictor"]
     from kuzushiji_tf.transfer.scores import Scoring, load_scoring_data
 
     _report("loading Kuzushiji-Kanji and KanjiVG")
-    return Scoring(load_scoring_data(flags.data_dir, flags.images, use_variants), *readers, _report)
+    return Scoring(load_scoring_data(flags.data_dir, flags.test_limit, use_variants), *readers, _report)
 
 
 def _default_target() -> Path:

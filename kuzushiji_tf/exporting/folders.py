@@ -64,7 +64,7 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     folder: str | Path | None = None,
     *,
     dataset: str | None = None,
-    which: Literal["final", "best"] = "final",
+    file: Literal["final", "best"] = "final",
     dynamic_size: bool = False,
     refusal_threshold: float = THRESHOLD,
     overwrite: bool = False,
@@ -79,7 +79,7 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
         folder: of the export; None: `export/` in the work directory, where an earlier one is replaced in any case.
         dataset: what is measured on, as `evaluate` takes it; None: what the run was trained on, if its test images are
             those of then.
-        which: `final` (weights of the last epoch) or `best` (of the best validation epoch).
+        file: `final` (weights of the last epoch) or `best` (of the best validation epoch).
         dynamic_size: also write a `.tflite` file that takes images of any size.
         refusal_threshold: the least probability of being no character at which the exported recognizer refuses an
             image, if it has that class; best chosen on real characters that nothing was trained on.
@@ -96,7 +96,7 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     if not 0 < refusal_threshold <= 1:
         raise UserError(f"refusal_threshold is {refusal_threshold}; it must be in 0 < value <= 1.")
     workdir = run if isinstance(run, WorkDirectory) else WorkDirectory(Path(run))
-    predictor = load_predictor(workdir.path, which)
+    predictor = load_predictor(workdir.path, file)
     model = load_keras(predictor.path)  # refuses what is not a network before any data is loaded
     output = Path(folder) if folder else workdir.export
     overwrite = overwrite or output.resolve() == workdir.export.resolve()
@@ -113,8 +113,8 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
         choose_representative(train, workdir.config.seed),
         test_sets,
         predictor.normalization,
-        workdir.description.get("result", {}).get("calibration") if which == "final" else None,
-        describe_run(workdir, which),
+        workdir.description.get("result", {}).get("calibration") if file == "final" else None,
+        describe_run(workdir, file),
         refusal_threshold,
     )
     return export_model(model, source, output, ExportOptions(dynamic_size, overwrite, report))

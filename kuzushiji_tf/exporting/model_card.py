@@ -18,12 +18,12 @@ SYNTHETIC_NOTE = (
 )
 
 
-def describe_run(workdir: WorkDirectory, which: str) -> dict[str, Any]:
+def describe_run(workdir: WorkDirectory, file: str) -> dict[str, Any]:
     """Return what a card says about the run that a model comes from: name, training data, recipe and versions."""
     config, description = workdir.config, workdir.description
     about = {
         "name": f"{workdir.data['name']}-{config.model}",
-        "training": {**workdir.data, "weights": which, "versions": description["versions"]},
+        "training": {**workdir.data, "weights": file, "versions": description["versions"]},
         "recipe": config.to_dict(),
         "recipe_sha256": config.sha256,
     }

@@ -4,6 +4,8 @@ import errno
 import re
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
@@ -111,6 +113,39 @@ def test_a_flag_beside_a_recipe_wins(monkeypatch, recipe, flags, jit, cutout):
 def test_what_is_off_is_switched_on_by_its_name_alone(help_text):
     for command in (["train"], ["predict"], ["data", "materialize"], ["transfer", "train"]):
         assert "--no-" not in help_text(*command)
+
+
+SOMETHING_NAMED = {  # what a command needs to be named before its flags are whole
+    "ensemble": ["a", "b", "--output", "c"],
+    "transfer generate": ["a.png", "--output", "c"],
+    "data inspect": ["kana"],
+    "data verify": ["a"],
+}
+
+
+def with_json():
+    """The commands that have --json, by name, each with the module that runs it."""
+    for command in EVERY_COMMAND:
+        module = import_module(f"kuzushiji_tf.cli.{command[0]}")
+        kinds = getattr(module, f"{command[0].capitalize()}Flags")
+        if len(command) == 2:
+            kinds = next(get_args(kind)[0] for kind in get_args(kinds) if get_args(kind)[1].name == command[1])
+        if is_dataclass(kinds) and "json" in (setting.name for setting in fields(kinds)):
+            yield pytest.param(command, module, id=" ".join(command))
+
+
+@pytest.mark.parametrize(("command", "module"), [*with_json()])
+def test_json_stands_alone_on_standard_output(command, module, monkeypatch, capsys):
+    def run(flags):
+        print("a table")
+        return {"character": "あ"}
+
+    monkeypatch.setattr(module, "run", run)
+    arguments = [*command, *SOMETHING_NAMED.get(" ".join(command), [])]
+    assert main([*arguments, "--json"]) == 0
+    assert capsys.readouterr() == ('{"character": "あ"}\n', "a table\n")
+    assert main(arguments) == 0
+    assert capsys.readouterr() == ("a table\n", "")
 
 
 def test_an_unknown_command_is_refused_with_the_nearest(capsys):

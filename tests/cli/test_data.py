@@ -63,13 +63,13 @@ def refusal(capsys, *arguments: str) -> str:
 
 
 def _json(capsys) -> dict:
-    return json.loads(capsys.readouterr().out.splitlines()[-1])
+    return json.loads(capsys.readouterr().out)
 
 
 def test_the_list_has_a_line_for_every_data_set(capsys):
     assert main(["data", "list", "--json"]) == 0
-    *table, last = capsys.readouterr().out.splitlines()
-    listed = json.loads(last)
+    printed = capsys.readouterr()
+    table, listed = printed.err.splitlines(), json.loads(printed.out)
     assert list(listed) == list(registry.dataset_entries())
     for name, entry in registry.dataset_entries().items():
         (line,) = [line for line in table if line.split()[:1] == [name]]

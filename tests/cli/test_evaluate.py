@@ -60,13 +60,13 @@ def _exported(folder: Path, **more) -> Path:
     return folder
 
 
-def _last_line(capsys) -> dict:
-    return json.loads(capsys.readouterr().out.splitlines()[-1])
+def _json(capsys) -> dict:
+    return json.loads(capsys.readouterr().out)
 
 
-def test_json_is_the_last_line_and_holds_the_scores(loaded, workdir, capsys):
+def test_json_holds_the_scores(loaded, workdir, capsys):
     assert main(["evaluate", str(workdir), "--json"]) == 0
-    scores = _last_line(capsys)
+    scores = _json(capsys)
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["balanced_accuracy"] == pytest.approx(2 / 3)
     assert scores["top5_accuracy"] == 1.0
@@ -144,15 +144,15 @@ def test_without_a_recipe_the_data_set_must_be_named(loaded, tmp_path, capsys, k
 
 def test_a_synthetic_figure_is_called_so(loaded, workdir, capsys):
     assert main(["evaluate", str(workdir), "--dataset", "kana", "--json"]) == 0
-    printed = capsys.readouterr().out
-    assert "4-55 points" in printed.replace("\n", " ")
-    assert "tomoe/" in printed and "KUZUSHIJI_DATA" in printed
-    assert "tomoe_accuracy" not in json.loads(printed.splitlines()[-1])
+    printed = capsys.readouterr()
+    assert "4-55 points" in printed.err.replace("\n", " ")
+    assert "tomoe/" in printed.err and "KUZUSHIJI_DATA" in printed.err
+    assert "tomoe_accuracy" not in json.loads(printed.out)
 
 
 def test_beside_a_synthetic_figure_stands_that_of_real_pen_strokes(loaded, workdir, tmp_path, capsys):
     assert main(["evaluate", str(workdir), "--dataset", "kana", "--data-dir", str(tmp_path), "--json"]) == 0
-    scores = _last_line(capsys)
+    scores = _json(capsys)
     assert scores["tomoe_accuracy"] == pytest.approx(2 / 3)
     assert scores["tomoe_left_out"] == 1
     assert [name for name, *_ in loaded] == ["kana", "tomoe"]
@@ -170,7 +170,7 @@ def test_the_real_pen_figures_go_beside_the_others(loaded, workdir, tmp_path):
 def test_a_labels_file_names_the_classes(loaded, workdir, tmp_path, capsys):
     Labels(tuple("あえお")).write(tmp_path / "labels.txt")
     assert main(["evaluate", str(workdir), "--labels", str(tmp_path / "labels.txt"), "--json"]) == 0
-    assert _last_line(capsys)["count"] == 2
+    assert _json(capsys)["count"] == 2
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_trained_model_is_evaluated_on_real_pen_strokes(tmp_path, data_dir, ca
     LABELS.write(tmp_path / "labels.txt")
     flags = ["--dataset", "tomoe", "--data-dir", str(data_dir), "--output", str(tmp_path / "out"), "--json"]
     assert main(["evaluate", str(tmp_path / "model.keras"), *flags]) == 0
-    scores = _last_line(capsys)
+    scores = _json(capsys)
     assert scores["count"] >= 3
     assert scores["left_out"] > 2900
     assert (tmp_path / "out" / "worst_mistakes.png").exists()

@@ -57,7 +57,7 @@ def test_one_bad_picture_is_reported_and_the_others_are_read(exported, pictures,
     assert "text.png" in errors[0]
     assert "absent.png" in errors[1]
     assert "2 of the 4 pictures" in errors[2]
-    results = json.loads(printed.out.splitlines()[-1])["results"]
+    results = json.loads(printed.out)["results"]
     assert ["error" in result for result in results] == [False, True, True, False]
 
 
@@ -70,7 +70,7 @@ def ink(tmp_path) -> Path:
 def test_strokes_are_read_from_json_files_beside_pictures(exported, pictures, ink, capsys):
     flags = ["predict", pictures[0], "--strokes", str(ink), str(ink), "--model", str(exported), "--top-k", "3"]
     assert main([*flags, "--json"]) == 0
-    picture, *others = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
+    picture, *others = json.loads(capsys.readouterr().out)["results"]
     assert picture["image"] == pictures[0] and [other["strokes"] for other in others] == [str(ink)] * 2
     assert all(result["is_character"] is True and len(result["candidates"]) == 3 for result in (picture, *others))
     assert main(flags) == 0
@@ -84,8 +84,8 @@ def test_a_file_whose_name_is_not_utf8_is_read_and_its_name_printed_escaped(expo
     assert main(["predict", name, "--model", str(exported), "--top-k", "1"]) == 0
     assert r"\udc82\udca0.png" in capsys.readouterr().out
     assert main(["predict", name, name + "x", "--model", str(exported), "--json"]) == 2
-    line = capsys.readouterr().out.splitlines()[-1]
-    assert [result["image"] for result in json.loads(line)["results"]] == [name, name + "x"]
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [result["image"] for result in results] == [name, name + "x"]
 
 
 def test_the_script_restricts_the_answers(exported, ink, capsys):
@@ -182,7 +182,7 @@ def test_no_picture_is_an_error(capsys):
 def test_the_last_runs_export_is_the_default_then_the_shipped_one(exported, pictures, tmp_path, monkeypatch, capsys):
     def used(*more: str) -> Path:
         assert main(["predict", pictures[0], "--json", *more]) == 0
-        return Path(json.loads(capsys.readouterr().out.splitlines()[-1])["model"]).parent
+        return Path(json.loads(capsys.readouterr().out)["model"]).parent
 
     shipped = shutil.copytree(exported, tmp_path / "saved_models" / "kana")
     monkeypatch.setattr(predict, "PRETRAINED", shipped.parent)
@@ -200,7 +200,7 @@ def test_a_pretrained_recognizer_is_asked_for_by_its_name(tmp_path, monkeypatch,
     strokes = Path("ink.json")
     strokes.write_text(json.dumps([[[20, 20], [50, 14], [80, 22]], [[18, 70], [50, 84], [88, 76]]]), encoding="utf-8")
     assert main(["predict", "--strokes", str(strokes), "--model", "touch-kana", "--file", "int8", "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    answer = json.loads(capsys.readouterr().out)
     assert "touch-kana" in answer["model"] and len(answer["results"][0]["candidates"]) == 5
 
 

@@ -323,9 +323,9 @@ def test_a_run_on_real_characters_is_exported_with_its_own_figures(data_dir, tmp
     run = write_run(tmp_path / "run", trained(train.select(np.arange(3000)), epochs=3), train, seed=1)
     arguments = ["export", str(run.path), "--data-dir", str(data_dir), "--test-limit", "2000", "--json"]
     assert main(arguments) == 0
-    printed = capsys.readouterr().out
-    summary = json.loads(printed.splitlines()[-1])
-    assert f"predict IMAGE --model {run.export}" in printed
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out)
+    assert f"predict IMAGE --model {run.export}" in printed.err
     assert (summary["test"]["images"], summary["test"]["left_out"]) == (2000, 8000)
     test = load_dataset("kmnist", "test", LoadOptions(data_dir))
     rows = np.linspace(0, 9999, 2000).astype(int)
@@ -429,4 +429,4 @@ def test_the_command_says_what_is_missing(tmp_path, capsys, learned):
     assert main(["export", str(run.path), "--data-dir", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
     with pytest.raises(MissingFileError, match=r"best\.keras"):
-        export(run, run.export, which="best")
+        export(run, run.export, file="best")

@@ -171,11 +171,11 @@ def test_runs_that_held_nothing_out_in_common_cannot_be_weighed(models, asked, t
 def test_an_ensemble_is_evaluated_and_exported_as_any_run(paths, asked, tmp_path, capsys, only_float32):
     both = tmp_path / "both"
     assert main(["ensemble", *map(str, paths), "--output", str(both), "--json"]) == 0
-    printed = capsys.readouterr().out
-    assert f"python export.py {both}" in printed
-    assert [member["weight"] for member in json.loads(printed.splitlines()[-1])["members"]] == [0.5, 0.5]
+    printed = capsys.readouterr()
+    assert f"python export.py {both}" in printed.err
+    assert [member["weight"] for member in json.loads(printed.out)["members"]] == [0.5, 0.5]
     assert main(["evaluate", str(both), "--json"]) == 0
-    scores = json.loads(capsys.readouterr().out.splitlines()[-1])
+    scores = json.loads(capsys.readouterr().out)
     assert scores["count"] == len(TRAIN)
     assert not (both / "evaluation" / "kmnist-test" / "learning_curves.png").exists()
     card = export(both)

@@ -171,9 +171,9 @@ def test_the_command_exports_to_the_work_directory(untrained, few_characters, tm
     monkeypatch.setattr("kuzushiji_tf.recognition.predictors.load_predictor", lambda path: modern_recognizer())
     output = tmp_path / "out"
     assert main(["transfer", "export", str(untrained.path), "--output", str(output), "--small", "--json"]) == 0
-    printed = capsys.readouterr().out
-    assert "sketch_step-float16.tflite" in printed and "ceiling" in printed
-    summary = json.loads(printed.splitlines()[-1])
+    printed = capsys.readouterr()
+    assert "sketch_step-float16.tflite" in printed.err and "ceiling" in printed.err
+    summary = json.loads(printed.out)
     assert summary["output"] == str(output) and set(summary["files"]) == {*STORED, *FILES.values()}
     assert not (output / "saved_model").exists()
     assert load_chain(output).settings.least_density == summary["least_density"]

@@ -228,7 +228,7 @@ def test_the_command_writes_a_folder_for_each_picture(exported_chain, tmp_path, 
     assert names_in(out) == {"x", "x-2"} and "sample-2.svg" in names_in(out / "x-2")
     one, other = ((out / name / "sample-1.svg").read_text() for name in ("x", "x-2"))
     assert one == other
-    results = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
+    results = json.loads(capsys.readouterr().out)["results"]
     assert [entry["folder"] for entry in results] == [str(out / "x"), str(out / "x-2")]
     assert main(["transfer", "generate", *paths, *flags]) == 2
     assert "--overwrite" in capsys.readouterr().err

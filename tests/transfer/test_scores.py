@@ -171,10 +171,10 @@ def test_the_command_prints_the_scores_and_keeps_those_of_a_work_directory(
     shutil.copytree(untrained.path, copy.path)
     found = []
     for target in (copy.path, exported_chain):
-        assert main(["transfer", "evaluate", str(target), "--images", "1000", "--json"]) == 0
-        printed = capsys.readouterr().out.splitlines()
-        found.append(json.loads(printed[-1]))
-        assert any(f"{found[-1]['retrieval_top1_unseen']:.2%}" in line for line in printed[:-1])
+        assert main(["transfer", "evaluate", str(target), "--test-limit", "1000", "--json"]) == 0
+        printed = capsys.readouterr()
+        found.append(json.loads(printed.out))
+        assert f"{found[-1]['retrieval_top1_unseen']:.2%}" in printed.err
     kept = json.loads((copy.path / EVALUATION).read_text())
     assert kept == found[0] | {"weights": copy.digests()}
     assert found[0].keys() == found[1].keys()

@@ -25,7 +25,7 @@ def test_a_picture_gives_drawings_without_naming_a_chain(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     Image.fromarray(255 - draw_modern(modern_strokes("道"))[0]).save("kanji.png")
     assert main(["transfer", "generate", "kanji.png", "--samples", "2", "--output", "drawings", "--json"]) == 0
-    (result,) = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
+    (result,) = json.loads(capsys.readouterr().out)["results"]
     assert result["candidates"] and from_svg((tmp_path / "drawings/kanji/sample-2.svg").read_text())
 
 

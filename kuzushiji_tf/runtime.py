@@ -99,9 +99,13 @@ class Interrupts:
 
     Python prints and drops what is raised inside a destructor, and some libraries catch whatever is raised as they are
     imported, so that a command would continue now and then.
+
+    Args:
+        patient: the first is not raised where it comes, but by `check` or the end of the block; the second is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
+        self._patient = patient
         self._noted: type[KeyboardInterrupt] | None = None
         self._earlier: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
@@ -121,8 +125,13 @@ class Interrupts:
         if not isinstance(error, KeyboardInterrupt):
             self.check()
 
+    @property
+    def has_come(self) -> bool:
+        """Whether there is one for `check` to raise."""
+        return self._noted is not None
+
     def check(self) -> None:
-        """Raise what has got lost.
+        """Raise what has got lost, or waits.
 
         Raises:
             KeyboardInterrupt: Ctrl-C or, as `Terminated`, SIGTERM.
@@ -131,8 +140,10 @@ class Interrupts:
             raise self._noted
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        waits = self._patient and self._noted is None
         self._noted = KeyboardInterrupt if number == signal.SIGINT else Terminated
-        self._earlier[number](number, frame)
+        if not waits:
+            self._earlier[number](number, frame)
 
 
 def _in_main_thread() -> bool:

@@ -4,7 +4,7 @@ config.json   every setting, the seed, versions, what the data set is and its co
 labels.txt    one class a line
 history.csv   one row an epoch
 tensorboard/  event files
-checkpoints/  the state after each of the last two epochs, for --resume
+checkpoints/  the last two states that were saved, for --resume: after an epoch, or in the middle of one
 best.keras    weights of the best validation epoch
 final.keras   weights of the last epoch, or of the best one where early stopping was asked for
 final.npz     instead of those two: the training images of a nearest-neighbor model
@@ -29,6 +29,7 @@ from kuzushiji_tf.files import write_json
 
 LOCK = ".lock"
 CHECKPOINT = "epoch-{}.state"
+CHECKPOINT_MINUTES = 10.0  # between two, where no epoch ends
 RUNS = Path("runs")
 
 

@@ -10,7 +10,7 @@ from kuzushiji_tf.datasets.registry import parts_of
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models import require_model
 from kuzushiji_tf.runtime import termination_raised
-from kuzushiji_tf.workdirs import WorkDirectory, find_last, require_usable
+from kuzushiji_tf.workdirs import CHECKPOINT_MINUTES, WorkDirectory, find_last, require_usable
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class TrainFlags:
     # schedule of all of them together: a cosine, which had ended at 0, rises to where it would be by then
     extend: int = 0
     overwrite: bool = False  # replace the run that --workdir holds, once nothing is wrong with the new one
+    checkpoint_minutes: float = CHECKPOINT_MINUTES  # save within an epoch as often as this; 0: only after each
     devices: tuple[str, ...] = ()  # to train on, such as GPU:0 GPU:1; default: all GPUs, or else the processor
     config: TrainingConfig = field(default_factory=TrainingConfig)
 
@@ -76,6 +77,7 @@ def run(flags: TrainFlags) -> None:
             overwrite=flags.overwrite,
             resume=flags.resume,
             extend=flags.extend,
+            checkpoint_minutes=flags.checkpoint_minutes,
             devices=flags.devices,
             report=_say,
         )

@@ -89,7 +89,7 @@ def train(flags: TrainFlags) -> None:
     except KeyboardInterrupt as stop:
         if not chain.config_file.exists():
             raise
-        stopped = "Stopped; the last finished epoch is kept; continue with:"
+        stopped = "Stopped; the last step is kept; continue with:"
         raise type(stop)(f"{stopped} {chain.command(flags.stage)} --resume") from None
     print(f"\nNext:\n{_next_step(chain)}")
 

@@ -1,4 +1,4 @@
-"""What happens during a run besides learning: history, checkpoints, pictures for TensorBoard, a progress line."""
+"""What happens during a run besides learning and saving: history, pictures for TensorBoard, a progress line."""
 
 # ruff: noqa: ARG002 -- Keras calls these methods with all their arguments, `logs` by name.
 
@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,17 +19,19 @@ from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.evaluation.reports import confusion_image, image_grid
 from kuzushiji_tf.files import write_text
-from kuzushiji_tf.runtime import Interrupts
-from kuzushiji_tf.training.checkpoints import last_checkpoint, save_checkpoint, save_for_use
+from kuzushiji_tf.training.checkpoints import last_checkpoint
 
 FIGURES = ("loss", "accuracy", "precision", "recall")  # of a recognizer's run
 _NAN_CHECK_STEPS = 50
 
 
 class SpeedMeter(keras.callbacks.Callback):
-    """Adds `learning_rate`, `images_per_second` and `seconds` (training steps only) to each epoch's logs.
+    """Adds `learning_rate`, `images_per_second` and `seconds` (without validation) to each epoch's logs.
 
     Must stand before the callbacks that read them.
+
+    Attributes:
+        seconds: those of the epoch under way, of an earlier sitting too.
     """
 
     FIGURES = ("learning_rate", "images_per_second", "seconds")
@@ -38,18 +39,20 @@ class SpeedMeter(keras.callbacks.Callback):
     def __init__(self, images_per_epoch: int):
         super().__init__()
         self._images = images_per_epoch
+        self.seconds = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._start = self._end = time.perf_counter()
+        self._last = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self._end = time.perf_counter()
+        now = time.perf_counter()
+        self.seconds, self._last = self.seconds + now - self._last, now
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = self._end - self._start
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        logs["images_per_second"] = self._images / seconds
-        logs["seconds"] = seconds
+        logs["images_per_second"] = self._images / self.seconds
+        logs["seconds"] = self.seconds
+        self.seconds = 0.0
 
 
 class History(keras.callbacks.Callback):
@@ -83,68 +86,6 @@ class History(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self._path, text.getvalue())
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole run at its start and after every epoch.
-
-    Args:
-        stateful: the callbacks whose state belongs to the run; they stand before this one.
-        restored: the state of each, for a resumed run; Keras's callbacks reset themselves when `fit` begins, so it is
-            put back after that.
-    """
-
-    def __init__(
-        self, folder: Path, stateful: Sequence[keras.callbacks.Callback], restored: list[dict[str, Any]] | None
-    ):
-        super().__init__()
-        self._folder = folder
-        self._stateful = stateful
-        self._restored = restored
-
-    def on_train_begin(self, logs=None):
-        if self._restored is None:
-            save_checkpoint(self.model, self._folder, 0, self._stateful)
-            return
-        for callback, state in zip(self._stateful, self._restored, strict=True):
-            vars(callback).update(state)
-
-    def on_epoch_end(self, epoch, logs=None):
-        save_checkpoint(self.model, self._folder, epoch + 1, self._stateful)
-
-
-class SaveBest(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the highest validation accuracy (the lowest loss decides between equals)."""
-
-    def __init__(self, path: Path, recognizer: keras.Model):
-        super().__init__()
-        self._path = path
-        self._recognizer = recognizer
-        self.best = [-math.inf, -math.inf]
-
-    def on_epoch_end(self, epoch, logs=None):
-        score = [logs["val_accuracy"], -logs["val_loss"]]
-        if score > self.best:
-            self.best = score
-            save_for_use(self._recognizer, self.model.optimizer, self._path)
-
-
-class StopOnInterrupt(keras.callbacks.Callback):
-    """Ends a run by a Ctrl-C or a SIGTERM that got lost, with the step under way.
-
-    Args:
-        interrupts: of a block around `fit`.
-    """
-
-    def __init__(self, interrupts: Interrupts):
-        super().__init__()
-        self._interrupts = interrupts
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._interrupts.check()
-
-    def on_test_batch_end(self, batch, logs=None):
-        self._interrupts.check()
 
 
 class StopOnNan(keras.callbacks.Callback):

@@ -7,8 +7,9 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -19,31 +20,83 @@ from kuzushiji_tf.training.population import measure_population
 from kuzushiji_tf.workdirs import CHECKPOINT
 
 _KEPT = 2  # the older one is for when the newer one is damaged
-# What the callbacks keep between epochs; Keras's own checkpoints forget it.
-_CALLBACK_STATE = ("wait", "best", "best_epoch", "cooldown_counter", "stopped_epoch", "rows")
+# What the callbacks keep between steps; Keras's own checkpoints forget it.
+_CALLBACK_STATE = ("wait", "best", "best_epoch", "cooldown_counter", "stopped_epoch", "rows", "seconds")
+_METRIC = "metric {}, replica {}"
+_NAME = re.compile(r"epoch-(\d+)(?:-step-(\d+))?\.state")
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 _AUTOMATIC_NUMBER = re.compile(r"_\d+(?=[/_]|$)")
 
 
-def save_checkpoint(model: keras.Model, folder: Path, epoch: int, stateful: Sequence[keras.callbacks.Callback]) -> None:
-    """Save a whole run after `epoch` epochs: weights, optimizer, dropout seeds and the state of stateful callbacks.
+class Place(NamedTuple):
+    """A place in a training; later ones are greater.
 
-    One file an epoch: the SHA-256 of what follows, a line of JSON, and all variables as an `.npz`. It is there whole
+    Attributes:
+        epoch: epochs that are finished, with their validation.
+        step: steps of the next one that are.
+    """
+
+    epoch: int
+    step: int = 0
+
+    @property
+    def file(self) -> str:
+        return CHECKPOINT.format(f"{self.epoch}-step-{self.step}" if self.step else self.epoch)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Where a training goes on, and what is put back once `fit` has reset it.
+
+    Attributes:
+        place: where the last sitting ended.
+        callbacks: the state of each stateful callback then; None: nothing was saved.
+        metrics: what each variable of the metrics held in the middle of an epoch, on each replica.
+    """
+
+    place: Place
+    callbacks: list[dict[str, Any]] | None
+    metrics: Sequence[Sequence[np.ndarray]] = ()
+
+    def first_step(self, steps_per_epoch: int) -> int:
+        """Return the number, over all epochs, of the first step."""
+        return self.place.epoch * steps_per_epoch + self.place.step
+
+
+BEGINNING = Restored(Place(0), None)
+
+
+def save_checkpoint(
+    model: keras.Model,
+    folder: Path,
+    place: Place,
+    stateful: Sequence[keras.callbacks.Callback],
+    metrics: Sequence[Sequence[np.ndarray]] = (),
+) -> None:
+    """Save a whole run: weights, optimizer, dropout seeds and the state of stateful callbacks.
+
+    One file each time: the SHA-256 of what follows, a line of JSON, and all variables as an `.npz`. It is there whole
     before the last but one is removed.
+
+    Args:
+        metrics: what `metric_values` returned at a place in the middle of an epoch.
 
     Raises:
         OSError: it cannot be written; the earlier ones are as they were.
     """
-    state = {"epoch": epoch, "callbacks": [_state_of(callback) for callback in stateful]}
+    state = {"epoch": place.epoch, "step": place.step, "callbacks": [_state_of(callback) for callback in stateful]}
     head = json.dumps(state).encode() + b"\n"
+    values = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables_of(model).items()}
+    for number, parts in enumerate(metrics):
+        values |= {_METRIC.format(number, replica): value for replica, value in enumerate(parts)}
     arrays = io.BytesIO()
-    np.savez(arrays, **{name: keras.ops.convert_to_numpy(variable) for name, variable in _variables_of(model).items()})
+    np.savez(arrays, **values)
     content = head + arrays.getvalue()  # no view of the buffer: collecting one as garbage crashes Python 3.12.1
     digest = hashlib.sha256(content).hexdigest().encode()
-    with atomic_path(folder / CHECKPOINT.format(epoch)) as temporary, open(temporary, "wb") as stream:
+    with atomic_path(folder / place.file) as temporary, open(temporary, "wb") as stream:
         stream.write(digest + b"\n")
         stream.write(content)
-    kept = [file for file in _files_in(folder) if _epoch_of(file) <= epoch][:_KEPT]
+    kept = [file for file in _files_in(folder) if _place_of(file) <= place][:_KEPT]
     for file in _files_in(folder):
         if file not in kept:
             file.unlink()
@@ -53,7 +106,7 @@ def load_checkpoint(
     folder: Path,
     model: keras.Model,
     report: Callable[[str], None] = lambda message: None,  # noqa: ARG005
-) -> tuple[int, list[dict[str, Any]] | None]:
+) -> Restored:
     """Restore what `save_checkpoint` saved last into a newly compiled model of the same config.
 
     Where that is damaged, the one before it is taken.
@@ -61,24 +114,21 @@ def load_checkpoint(
     Args:
         report: is told so.
 
-    Returns:
-        The number of finished epochs, and the state of each stateful callback; 0 and None where nothing was saved.
-
     Raises:
         UserError: all are damaged, or the model has other variables.
     """
     files = _files_in(folder)
     if not files:
-        return 0, None
+        return BEGINNING
     for file in files:
         try:
-            state, values = _read(file)
+            restored, values = _read(file)
         except _DAMAGES:
             continue
         if file != files[0]:
             report(f"{files[0]} is damaged: going on from {file}")
         _assign(values, model, file)
-        return state["epoch"], state["callbacks"]
+        return restored
     raise UserError(f"{' and '.join(map(str, files))} are damaged; start again with --overwrite.")
 
 
@@ -87,8 +137,35 @@ def last_checkpoint(folder: Path) -> str:
     files = _files_in(folder)
     if not files:
         return "no checkpoint was saved"
-    epoch = _epoch_of(files[0])
-    return f"the last checkpoint, {f'of epoch {epoch}' if epoch else 'from before the first epoch'}, is {files[0]}"
+    epoch, step = _place_of(files[0])
+    if step:
+        when = f"of step {step} of epoch {epoch + 1}"
+    else:
+        when = f"of epoch {epoch}" if epoch else "from before the first epoch"
+    return f"the last checkpoint, {when}, is {files[0]}"
+
+
+def metric_values(model: keras.Model) -> list[list[np.ndarray]]:
+    """Return what each variable of a model's metrics holds, on each replica: the sums behind an epoch's figures."""
+    return [[part.numpy() for part in _parts(variable)] for variable in model.metrics_variables]
+
+
+def assign_metrics(model: keras.Model, metrics: Sequence[Sequence[np.ndarray]]) -> None:
+    """Put back what `metric_values` returned; the model's metrics are built.
+
+    On another number of replicas each figure's total is kept, and the rounding of what is added to it is not.
+    """
+    for variable, values in zip(model.metrics_variables, metrics, strict=True):
+        parts = _parts(variable)
+        if len(parts) != len(values):
+            values = [np.sum(values, axis=0), *[np.zeros_like(values[0])] * (len(parts) - 1)]
+        for part, value in zip(parts, values, strict=True):
+            part.assign(value)
+
+
+def _parts(variable: keras.Variable) -> Sequence[Any]:
+    """Return TensorFlow's variables behind one of Keras's: one on each replica."""
+    return getattr(variable.value, "values", (variable.value,))
 
 
 def save_for_use(
@@ -125,22 +202,35 @@ def _in_float32(operation: keras.Operation) -> keras.Operation:
 
 def _files_in(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, the last one first."""
-    return sorted(folder.glob(CHECKPOINT.format("*")), key=_epoch_of, reverse=True)
+    return sorted(folder.glob(CHECKPOINT.format("*")), key=_place_of, reverse=True)
 
 
-def _epoch_of(file: Path) -> int:
-    digits = re.sub(r"\D", "", file.stem)
-    return int(digits) if digits else -1
+def _place_of(file: Path) -> Place:
+    found = _NAME.fullmatch(file.name)
+    return Place(*map(int, found.groups(default="0"))) if found else Place(-1)
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the state and the values of the variables; one of `_DAMAGES` is raised where they are not as saved."""
+def _taken_metrics(values: dict[str, np.ndarray]) -> list[list[np.ndarray]]:
+    """Take what `metric_values` returned out of a checkpoint's values."""
+    metrics: list[list[np.ndarray]] = []
+    while (key := _METRIC.format(len(metrics), 0)) in values:
+        parts: list[np.ndarray] = []
+        while (key := _METRIC.format(len(metrics), len(parts))) in values:
+            parts.append(values.pop(key))
+        metrics.append(parts)
+    return metrics
+
+
+def _read(file: Path) -> tuple[Restored, dict[str, np.ndarray]]:
+    """Return what a checkpoint holds, and the values of the variables; one of `_DAMAGES` is raised where it is none."""
     digest, _, content = file.read_bytes().partition(b"\n")
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise ValueError(file)
     head, _, arrays = content.partition(b"\n")
-    with np.load(io.BytesIO(arrays), allow_pickle=False) as values:
-        return json.loads(head), dict(values)
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as saved:
+        state, values = json.loads(head), dict(saved)
+    metrics = _taken_metrics(values)
+    return Restored(Place(state["epoch"], state["step"]), state["callbacks"], metrics), values
 
 
 def _assign(values: dict[str, np.ndarray], model: keras.Model, file: Path) -> None:

@@ -11,18 +11,11 @@ from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.files import is_disk_full
 from kuzushiji_tf.runtime import Interrupts
-from kuzushiji_tf.training.callbacks import (
-    FIGURES,
-    Checkpoint,
-    History,
-    Progress,
-    SpeedMeter,
-    StopOnInterrupt,
-    StopOnNan,
-)
-from kuzushiji_tf.training.checkpoints import last_checkpoint
+from kuzushiji_tf.training.callbacks import FIGURES, History, Progress, SpeedMeter, StopOnNan
+from kuzushiji_tf.training.checkpoints import BEGINNING, Restored, last_checkpoint
 from kuzushiji_tf.training.distribution import device_name
-from kuzushiji_tf.workdirs import TrainingFolder
+from kuzushiji_tf.training.saving import Checkpoint
+from kuzushiji_tf.workdirs import CHECKPOINT_MINUTES, TrainingFolder
 
 
 @dataclass(frozen=True)
@@ -33,8 +26,8 @@ class Sitting:
         folder: takes the history, the checkpoints and TensorBoard's files.
         plan: the order of what is trained on.
         epochs: of the whole training.
-        finished: epochs that earlier sittings have behind them.
-        restored: the state of each stateful callback, and of the history, then; None in the first sitting.
+        restored: where the last sitting ended, if there was one.
+        checkpoint_minutes: after which the state is saved in the middle of an epoch; 0: it is not.
         stateful: callbacks whose state belongs to the training.
         others: further callbacks.
         figures: names of the loss and the metrics.
@@ -47,8 +40,8 @@ class Sitting:
     folder: TrainingFolder
     plan: EpochPlan
     epochs: int
-    finished: int = 0
-    restored: list[dict[str, Any]] | None = None
+    restored: Restored = BEGINNING
+    checkpoint_minutes: float = CHECKPOINT_MINUTES
     stateful: Sequence[keras.callbacks.Callback] = ()
     others: Sequence[keras.callbacks.Callback] = ()
     figures: Sequence[str] = FIGURES
@@ -65,7 +58,7 @@ class Sitting:
 
         Raises:
             UserError: the loss became NaN, or the disk is full.
-            KeyboardInterrupt: Ctrl-C or, as `Terminated`, SIGTERM; the last finished epoch is in a checkpoint.
+            KeyboardInterrupt: Ctrl-C or, as `Terminated`, SIGTERM; the last step is in a checkpoint.
         """
         history = History(self.folder.history_file, self.figures)
         try:
@@ -86,24 +79,27 @@ class Sitting:
     def _fit(
         self, model: keras.Model, batches: tf.data.Dataset, validation: tf.data.Dataset | None, history: History
     ) -> None:
-        steps, stateful = self.plan.steps_per_epoch, [*self.stateful, history]
+        steps, place = self.plan.steps_per_epoch, self.restored.place
+        meter = SpeedMeter(steps * self.plan.step_size)
+        stateful = [meter, *self.stateful, history]
         # An early stop that was restored has been decided already.
-        has_stopped = any(state.get("stopped_epoch") for state in self.restored or [])
-        with Interrupts() as interrupts:
+        has_stopped = any(state.get("stopped_epoch") for state in self.restored.callbacks or [])
+        if place.step:
+            with model.distribute_strategy.scope():  # metrics are built by the first step, too late to be put back
+                model._symbolic_build(data_batch=next(iter(batches)))
+        with Interrupts(patient=True) as interrupts:
             model.fit(
                 batches,
-                epochs=self.finished if has_stopped else self.epochs,
-                initial_epoch=self.finished,
+                epochs=place.epoch if has_stopped else self.epochs,
+                initial_epoch=place.epoch,
                 steps_per_epoch=steps,
                 validation_data=validation,
                 verbose=0,
                 shuffle=False,
                 callbacks=[
-                    StopOnInterrupt(interrupts),
                     StopOnNan(self.folder.checkpoints, self.advice),
-                    SpeedMeter(steps * self.plan.step_size),
                     *stateful,
-                    Checkpoint(self.folder.checkpoints, stateful, self.restored),
+                    Checkpoint(self.folder.checkpoints, stateful, self.restored, self.checkpoint_minutes, interrupts),
                     keras.callbacks.TensorBoard(self.folder.tensorboard, write_graph=False),
                     *self.others,
                     Progress(self.epochs, steps, self.shown, self.title),

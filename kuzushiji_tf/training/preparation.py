@@ -25,13 +25,14 @@ from kuzushiji_tf.models.neighbors import fit_neighbors, save_neighbors
 from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.runtime import versions_of
 from kuzushiji_tf.training.calibration import figures_of_confidence
-from kuzushiji_tf.training.callbacks import Pictures, SaveBest
-from kuzushiji_tf.training.checkpoints import load_checkpoint, save_for_use
+from kuzushiji_tf.training.callbacks import Pictures
+from kuzushiji_tf.training.checkpoints import BEGINNING, load_checkpoint, save_for_use
 from kuzushiji_tf.training.compiling import compiled_models, unmixed, with_targets
 from kuzushiji_tf.training.distillation import load_teacher
 from kuzushiji_tf.training.distribution import device_name, divide_evenly, make_strategy
 from kuzushiji_tf.training.fitting import Sitting
 from kuzushiji_tf.training.networks import describe_network
+from kuzushiji_tf.training.saving import SaveBest, ValidateAverages
 from kuzushiji_tf.training.starting import Start
 from kuzushiji_tf.workdirs import WorkDirectory
 
@@ -130,7 +131,9 @@ class Run:
 
         return keep
 
-    def prepare_network(self, devices: list[str], report: Callable[[str], None]) -> Callable[[], dict[str, Any]]:
+    def prepare_network(
+        self, devices: list[str], checkpoint_minutes: float, report: Callable[[str], None]
+    ) -> Callable[[], dict[str, Any]]:
         """Return what trains from where the run is, keeps the recognizer and returns the result.
 
         All that settings can be wrong in is made before, and nothing is written.
@@ -150,13 +153,13 @@ class Run:
             if self.start:
                 recognizer.set_weights(self.start.weights)
             # What an earlier run left is still there.
-            finished, restored = load_checkpoint(workdir.checkpoints, model, report) if self.resume else (0, None)
+            restored = load_checkpoint(workdir.checkpoints, model, report) if self.resume else BEGINNING
         changes = Changes(
             config.augmentation,
             plain_from=(config.epochs - config.plain_epochs) * steps if config.plain_epochs else None,
             mix=make_mixer(config, count_mixable(recognizer), plan.step_size, replicas),
         )
-        batches = training_batches(dataset, sampling, plan, changes, start_step=finished * steps)
+        batches = training_batches(dataset, sampling, plan, changes, start_step=restored.first_step(steps))
         validation = None
         if len(rows_to_validate):  # on characters alone, as recognizers are compared
             characters = rows_to_validate[dataset.is_character[rows_to_validate]]
@@ -169,8 +172,8 @@ class Run:
                 workdir,
                 plan,
                 config.epochs,
-                finished,
                 restored,
+                checkpoint_minutes,
                 stateful=_stateful_callbacks(config, workdir, recognizer),
                 others=[
                     Pictures(workdir.tensorboard, recognizer, first_batch, validation, dataset.classes),
@@ -218,7 +221,7 @@ def _stateful_callbacks(
     if config.validation_fraction:
         callbacks.append(SaveBest(workdir.best, recognizer))
     if config.ema_decay:
-        callbacks.append(keras.callbacks.SwapEMAWeights())
+        callbacks.append(ValidateAverages())
     if config.schedule == "plateau":
         plateau = {"patience": config.plateau_patience, "factor": config.plateau_factor}
         callbacks.append(keras.callbacks.ReduceLROnPlateau(monitor="val_loss", **plateau))

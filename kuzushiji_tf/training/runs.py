@@ -1,5 +1,6 @@
 """Train one recognizer: a function over (config, work directory)."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +26,7 @@ from kuzushiji_tf.training.distillation import find_teacher
 from kuzushiji_tf.training.distribution import choose_devices, device_name
 from kuzushiji_tf.training.preparation import Run
 from kuzushiji_tf.training.starting import find_start
-from kuzushiji_tf.workdirs import WorkDirectory, find_last, reserved
+from kuzushiji_tf.workdirs import CHECKPOINT_MINUTES, WorkDirectory, find_last, reserved
 
 
 def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
@@ -37,6 +38,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     overwrite: bool = False,
     resume: bool = False,
     extend: int = 0,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     devices: Sequence[str] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     report: Callable[[str], None] = lambda message: None,  # noqa: ARG005
@@ -54,6 +56,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         resume: continue an interrupted run there; its config must be `config`.
         extend: train a finished run there for so many more epochs, as `resume` does; until they are there, what it
             ended with stands. Its schedule is then that of all epochs together.
+        checkpoint_minutes: after which the state is saved in the middle of an epoch too; 0: only after each.
         devices: to train on, such as `GPU:1`; None: all visible GPUs, or the processor where there is none.
         callbacks: further ones for `fit`, behind the run's own; their state is not in the checkpoints.
         report: is told what begins, once nothing is wrong with the settings, the data and the folder; and which
@@ -66,10 +69,12 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         UserError: the directory holds another run or is in use, a setting is wrong, the images are not square, the loss
             became NaN, the disk is full, or every checkpoint is damaged.
         MissingFileError: the data set's files are not there.
-        KeyboardInterrupt: the user stopped the run; the sentence says how to continue.
+        KeyboardInterrupt: the user stopped the run, whose last step is saved; the sentence says how to continue.
     """
     _require_sense(overwrite, resume, extend)
     config = with_absolute_paths(replace(config, dataset=dataset.name) if dataset else config)
+    if not 0 <= checkpoint_minutes < math.inf:
+        raise UserError(f"checkpoint_minutes is {checkpoint_minutes}; it must be a number not below 0.")
     require_model(config.model, config.architecture)
     chosen = ["CPU:0"] if is_neighbors(config.model) else choose_devices(devices)
     path = Path(folder) if folder else find_last().path if resume or extend else None
@@ -84,7 +89,10 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         run = Run(config, workdir, data, teacher, start, resume or extend > 0, dataset is not None, callbacks)
         if run.resume:
             run.require_unchanged()
-        training = run.prepare_neighbors() if is_neighbors(config.model) else run.prepare_network(chosen, report)
+        if is_neighbors(config.model):
+            training = run.prepare_neighbors()
+        else:
+            training = run.prepare_network(chosen, checkpoint_minutes, report)
         if extend:
             extending.begin(workdir, config.epochs)
         elif not resume:

@@ -52,7 +52,7 @@ def train_stages(config: TransferConfig, path: Path, options: StageOptions = Sta
         UserError: a stage is finished, was begun, builds on one that is not trained or has changed, or had other
             settings; the directory holds something else or is in use; or the loss became NaN.
         MissingFileError: the files of Kuzushiji-Kanji are not there, or there is no chain to resume.
-        KeyboardInterrupt: the user stopped the run; the last finished epoch is in the stage's `checkpoints/`.
+        KeyboardInterrupt: the user stopped the run; its last step is in the stage's `checkpoints/`.
     """
     chain = ChainFolder(path)
     stages = options.stages
@@ -139,13 +139,12 @@ def _train_stage(
 
 
 def _fit(setup: Setup, folder: StageFolder, report: Callable[[str], None]) -> dict[str, Any]:
-    finished, restored = load_checkpoint(folder.checkpoints, setup.model, report)
+    restored = load_checkpoint(folder.checkpoints, setup.model, report)
     table = folder.name.split("-")[0]
     sitting = Sitting(
         folder,
         setup.plan,
         setup.epochs,
-        finished,
         restored,
         others=setup.callbacks,
         figures=setup.figures,
@@ -153,4 +152,4 @@ def _fit(setup: Setup, folder: StageFolder, report: Callable[[str], None]) -> di
         title=folder.name,
         advice=f"lower {table}.learning_rate in the recipe",
     )
-    return sitting.fit(setup.model, setup.batches(finished * setup.plan.steps_per_epoch), setup.validation)
+    return sitting.fit(setup.model, setup.batches(restored.first_step(setup.plan.steps_per_epoch)), setup.validation)

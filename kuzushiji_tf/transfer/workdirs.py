@@ -5,7 +5,7 @@ vae-old/      a stage, as are vae-new/, mdn/ and sketch/:
   stage.json    its settings, its data, its predecessors' digests and, when it is finished, its result
   history.csv   one row an epoch
   tensorboard/  event files
-  checkpoints/  the state after each of the last two epochs, for --resume
+  checkpoints/  the last two states that were saved, for --resume
   *.keras, *.npy  what it learned: `WEIGHTS`
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.training.checkpoints import last_checkpoint, load_checkpoint, save_checkpoint
+from kuzushiji_tf.training.checkpoints import Place, Restored, last_checkpoint, load_checkpoint, save_checkpoint
 from kuzushiji_tf.training.compiling import compiled_models
 
 CONFIG = TrainingConfig(model="simple_cnn", optimizer="adamw", ema_decay=0.9)
@@ -34,8 +34,8 @@ def test_weights_optimizer_averages_and_seeds_are_restored_in_every_precision(tm
     images = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 1)).astype(np.float32)
     for _ in range(2):
         trained.train_on_batch(images, np.eye(10, dtype=np.float32)[:8])
-    save_checkpoint(trained, tmp_path, 1, [])
-    assert load_checkpoint(tmp_path, other) == (1, [])
+    save_checkpoint(trained, tmp_path, Place(1), [])
+    assert load_checkpoint(tmp_path, other) == Restored(Place(1), [], [])
     assert same(arrays(other), arrays(trained)) and not same(arrays(other), arrays(compiled(precision=precision)))
 
 
@@ -44,7 +44,7 @@ def saved(tmp_path):
     """Checkpoints of two epochs, and what the model was in each."""
     models = [compiled(seed=seed) for seed in (1, 2, 3)]
     for epoch, model in enumerate(models, start=9):
-        save_checkpoint(model, tmp_path, epoch, [])
+        save_checkpoint(model, tmp_path, Place(epoch), [])
     return [arrays(model) for model in models]
 
 
@@ -68,13 +68,25 @@ def test_the_last_two_epochs_are_kept(tmp_path, saved):
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, saved, damage):
     last, model, said = tmp_path / "epoch-11.state", compiled(), []
     last.write_bytes(damage(last.read_bytes()))
-    assert load_checkpoint(tmp_path, model, said.append)[0] == 10
+    assert load_checkpoint(tmp_path, model, said.append).place == Place(10)
     assert same(arrays(model), saved[1])
     assert len(said) == 1 and "epoch-11.state is damaged" in said[0] and "epoch-10.state" in said[0]
     before = tmp_path / "epoch-10.state"
     before.write_bytes(damage(before.read_bytes()).replace(b'"epoch": 10', b'"epoch": 1'))
     with pytest.raises(UserError, match=r"epoch-11\.state and .*epoch-10\.state .*--overwrite"):
         load_checkpoint(tmp_path, model)
+
+
+def test_the_middle_of_an_epoch_comes_after_its_beginning_and_before_its_end(tmp_path, saved):
+    model, metrics = compiled(), [[np.float32([1.5])], [np.zeros(2), np.ones(2)]]
+    save_checkpoint(model, tmp_path, Place(11, 7), [], metrics)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["epoch-11-step-7.state", "epoch-11.state"]
+    assert "of step 7 of epoch 12" in last_checkpoint(tmp_path)
+    restored = load_checkpoint(tmp_path, model)
+    assert (restored.place, restored.first_step(100)) == (Place(11, 7), 1107)
+    assert all(same(some, others) for some, others in zip(restored.metrics, metrics, strict=True))
+    save_checkpoint(model, tmp_path, Place(12), [])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["epoch-11-step-7.state", "epoch-12.state"]
 
 
 def test_a_model_with_other_variables_is_refused_by_name(tmp_path, saved):
@@ -84,7 +96,7 @@ def test_a_model_with_other_variables_is_refused_by_name(tmp_path, saved):
 
 def test_after_a_damaged_checkpoint_the_same_epoch_is_saved_again(tmp_path, saved):
     (tmp_path / "epoch-11.state").write_bytes(b"")
-    save_checkpoint(compiled(), tmp_path, 10, [])
+    save_checkpoint(compiled(), tmp_path, Place(10), [])
     assert [file.name for file in tmp_path.iterdir()] == ["epoch-10.state"]
 
 
@@ -95,6 +107,6 @@ def test_a_full_disk_leaves_the_earlier_checkpoints_as_they_were(tmp_path, saved
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     with monkeypatch.context() as patched, pytest.raises(OSError) as refused:
         patched.setattr(os, "fsync", full)
-        save_checkpoint(compiled(), tmp_path, 12, [])
+        save_checkpoint(compiled(), tmp_path, Place(12), [])
     assert refused.value.filename == str(tmp_path / "epoch-12.state")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -26,7 +26,7 @@ from kuzushiji_tf.evaluation.evaluating import evaluate
 from kuzushiji_tf.exporting.folders import export
 from kuzushiji_tf.models.loading import load_keras
 from kuzushiji_tf.recognition.predictors import load_predictor
-from kuzushiji_tf.training import callbacks, checkpoints, fitting, preparation
+from kuzushiji_tf.training import callbacks, checkpoints, fitting, preparation, saving
 from kuzushiji_tf.training import runs as training
 from kuzushiji_tf.training.population import measure_population
 from kuzushiji_tf.workdirs import WorkDirectory, find_last, reserved
@@ -184,6 +184,84 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path, settings):
     assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
 
 
+class PressIn(keras.callbacks.Callback):
+    """Sends a Ctrl-C in a step of the third epoch, or in its validation."""
+
+    def __init__(self, where):
+        super().__init__()
+        self._where = where
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._press(batch == self._where)
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self._press(self._where == "validation")
+
+    def _press(self, here):
+        if self._epoch == 2 and here:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    "where, step, settings",
+    [
+        (0, 1, {"precision": "float16", "ema_decay": 0.9, "epoch_images": 100}),
+        (2, 3, {"schedule": "plateau", "plateau_patience": 1, "learning_rate": 0.03, "early_stopping_patience": 3}),
+        ("validation", 10, {"ema_decay": 0.9, "mixing": "input", "batch_size": 20}),
+    ],
+    ids=["first step", "middle", "validation"],
+)
+def test_a_run_stopped_within_an_epoch_goes_on_at_that_step(
+    tmp_path, monkeypatch, ctrl_c_raises, where, step, settings
+):
+    config = replace(QUICK, epochs=3, **settings)
+    whole = training.train(config, tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting, "Progress", lambda *_: PressIn(where))
+        with pytest.raises(KeyboardInterrupt, match=f"of step {step} of epoch 3"):
+            training.train(config, tmp_path / "stopped")
+    resumed = training.train(config, tmp_path / "stopped", resume=True)
+    assert history(resumed) == history(whole)
+    assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_the_state_is_saved_in_the_middle_of_epochs_as_often_as_asked(tmp_path, monkeypatch):
+    places = []
+    monkeypatch.setattr(saving, "save_checkpoint", lambda model, folder, place, *_: places.append(place))
+    training.train(replace(QUICK, epochs=1), tmp_path / "always", checkpoint_minutes=1e-9)
+    assert places == [(0, 0), *((0, step) for step in range(1, 9)), (1, 0)]
+    places.clear()
+    training.train(replace(QUICK, epochs=1), tmp_path / "never", checkpoint_minutes=0)
+    assert places == [(0, 0), (1, 0)]
+
+
+def test_a_resumed_epoch_counts_its_time_and_its_steps_from_its_beginning(tmp_path, monkeypatch, ctrl_c_raises):
+    class Bar(PressIn):
+        def __init__(self, where):
+            super().__init__(where)
+            self.steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            time.sleep(0.05)
+
+    bars = [Bar(5), Bar(None)]
+    config = replace(QUICK, epochs=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting, "Progress", lambda *_: bars[0])
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config, tmp_path / "run")
+        patched.setattr(fitting, "Progress", lambda *_: bars[1])
+        workdir = training.train(config, tmp_path / "run", resume=True)
+    with open(workdir.history_file, encoding="utf-8", newline="") as stream:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
+    assert bars[1].steps == 8 and seconds[2] > 7 * 0.05
+    assert workdir.description["result"]["minutes"] == pytest.approx(sum(seconds) / 60)
+
+
 def test_a_run_resumed_from_the_older_checkpoint_equals_an_uninterrupted_one(tmp_path):
     whole = training.train(QUICK, tmp_path / "whole")
     workdir, said = interrupted(QUICK, tmp_path / "stopped", epochs=2), []
@@ -336,14 +414,14 @@ def test_a_validation_loss_that_is_not_a_number_ends_the_run_before_its_epoch_is
 
 
 def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    save = callbacks.save_checkpoint
+    save = saving.save_checkpoint
 
-    def full_after_one_epoch(model, folder, epoch, stateful):
-        if epoch == 2:
+    def full_after_one_epoch(model, folder, place, *rest):
+        if place.epoch == 2:
             raise OSError(errno.ENOSPC, "No space left on device", "epoch-2.state")
-        save(model, folder, epoch, stateful)
+        save(model, folder, place, *rest)
 
-    monkeypatch.setattr(callbacks, "save_checkpoint", full_after_one_epoch)
+    monkeypatch.setattr(saving, "save_checkpoint", full_after_one_epoch)
     with pytest.raises(UserError, match=r"disk of .*run is full: .*--resume .*epoch-1\.state"):
         training.train(QUICK, tmp_path / "run")
 
@@ -521,10 +599,10 @@ def test_a_signal_ends_a_training_in_order(tmp_path, monkeypatch, capsys, ctrl_c
     settings = ["--dataset", "kmnist", "--model", "simple_cnn", "--epochs", "4", "--batch-size", "25"]
     assert main(["train", *settings, "--workdir", str(tmp_path / "run")]) == code
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "epoch-1.state" in line and f"--resume --workdir {tmp_path / 'run'}" in line
+    assert "of step 3 of epoch 2" in line and f"--resume --workdir {tmp_path / 'run'}" in line
     workdir = WorkDirectory(tmp_path / "run")
     assert len(history(workdir)) == 1
-    assert sorted(file.name for file in workdir.checkpoints.iterdir()) == ["epoch-0.state", "epoch-1.state"]
+    assert sorted(file.name for file in workdir.checkpoints.iterdir()) == ["epoch-1-step-3.state", "epoch-1.state"]
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
@@ -549,7 +627,7 @@ def test_a_killed_process_loses_at_most_one_epoch(tmp_path, number):
     os.kill(process.pid, number)
     process.wait(60)
     done = len(history(workdir))
-    epochs = max(checkpoints._read(file)[0]["epoch"] for file in workdir.checkpoints.glob("epoch-*.state"))
+    epochs = max(checkpoints._read(file)[0].place.epoch for file in workdir.checkpoints.glob("epoch-*.state"))
     assert epochs in (done - 1, done, done + 1) and done >= 3
     assert json.loads(workdir.config_file.read_text())["config"]["epochs"] == 1000
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import multivariate_normal
 
-from kuzushiji_tf.training.checkpoints import load_checkpoint, save_checkpoint, save_for_use
+from kuzushiji_tf.training.checkpoints import Place, load_checkpoint, save_checkpoint, save_for_use
 from kuzushiji_tf.transfer.config import Sketch
 from kuzushiji_tf.transfer.glimpses import Glimpse
 from kuzushiji_tf.transfer.lstm import LayerNormLSTMCell
@@ -347,8 +347,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     fit = {"batch_size": 4, "shuffle": False, "verbose": 0}
     whole.fit(inputs_for(rows), rows, epochs=2, **fit)
     first.fit(inputs_for(rows), rows, epochs=1, **fit)
-    save_checkpoint(first, tmp_path, 1, [])
-    assert load_checkpoint(tmp_path, second) == (1, [])
+    save_checkpoint(first, tmp_path, Place(1), [])
+    assert load_checkpoint(tmp_path, second).place == Place(1)
     second.fit(inputs_for(rows), rows, initial_epoch=1, epochs=2, **fit)
     for one, other in zip(whole.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-7)

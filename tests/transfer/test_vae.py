@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.exporting import conversion
-from kuzushiji_tf.training.checkpoints import load_checkpoint, save_checkpoint, save_for_use
+from kuzushiji_tf.training.checkpoints import Place, load_checkpoint, save_checkpoint, save_for_use
 from kuzushiji_tf.transfer.vae import (
     FreeBits,
     KLDivergence,
@@ -230,7 +230,7 @@ def test_a_restored_checkpoint_goes_on_as_a_run_that_was_not_interrupted(tmp_pat
     images = boxes()
     vae, restored = (compile_vae(tiny_vae(seed=seed), 1e-3) for seed in (0, 1))
     vae.train_on_batch(images, vae_targets(images))
-    save_checkpoint(vae, tmp_path, 1, [])
+    save_checkpoint(vae, tmp_path, Place(1), [])
     load_checkpoint(tmp_path, restored)
     # The next steps' losses are of freshly drawn latent vectors.
     for _ in range(2):

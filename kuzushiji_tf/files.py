@@ -14,6 +14,8 @@ from typing import Any
 
 from kuzushiji_tf.errors import MissingFileError, UserError
 
+LARGEST_TEXT = 16 << 20  # bytes of a text file: labels, cards, recipes, strokes
+DEEPEST_JSON = 32  # levels of lists and objects; what is read here has six
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LEAST_SPACE = 1 << 16  # bytes; a disk with less is full, whatever a writer's error says
 
@@ -134,16 +136,61 @@ def read_text(path: str | Path) -> str:
 
     Raises:
         MissingFileError: no such file.
-        UserError: not UTF-8, or it cannot be read.
+        UserError: not UTF-8, larger than `LARGEST_TEXT`, or it cannot be read.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")  # editors on Windows put a mark at the beginning
-    except FileNotFoundError:
+        with open(path, "rb") as stream:
+            content = stream.read(LARGEST_TEXT + 1)
+    except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"There is no file {path}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a UTF-8 text file.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(content) > LARGEST_TEXT:
+        raise UserError(f"{path} is larger than {LARGEST_TEXT >> 20} MiB, more than any text file that is read here.")
+    try:
+        text = content.decode("utf-8-sig")  # editors on Windows put a mark at the beginning
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a UTF-8 text file.") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        MissingFileError, UserError: as `read_text` and `parse_json`.
+    """
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str, where: str | Path) -> Any:
+    """Return the value of a JSON text from somebody else.
+
+    Raises:
+        UserError: it is no JSON, is nested more than `DEEPEST_JSON` levels deep, or holds half a character (a lone
+            surrogate), which could not be written again; `where` begins the sentence.
+    """
+    try:
+        value = json.loads(text)
+        _require_shallow(value)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise UserError(f"{where} is damaged or not JSON; write or fetch it again.") from None
+    return value
+
+
+def _require_shallow(value: Any) -> None:
+    layer = [value]
+    for _ in range(DEEPEST_JSON):
+        layer = [
+            part
+            for whole in layer
+            if isinstance(whole, list | dict)
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+        ]
+    if layer:
+        raise ValueError("nested too deeply")
 
 
 def write_text(target: str | Path, text: str) -> None:

@@ -13,7 +13,6 @@ export/       the exported recognizer
 """
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from typing import Any
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import TrainingConfig, config_from_dict
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.files import write_json
+from kuzushiji_tf.files import read_json, write_json
 
 LOCK = ".lock"
 CHECKPOINT = "epoch-{}.state"
@@ -97,12 +96,11 @@ class WorkDirectory(TrainingFolder):
             UserError: its config.json is damaged.
         """
         try:
-            description = json.loads(self.config_file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+            description = read_json(self.config_file)
+        except MissingFileError:
             raise MissingFileError(f"{self.path} is not a work directory: it has no config.json.") from None
-        except ValueError:
-            raise UserError(f"{self.config_file} is damaged: it is not JSON.") from None
-        if not isinstance(description, dict) or not {"config", "versions", "data"} <= description.keys():
+        tables = ("config", "versions", "data")
+        if not isinstance(description, dict) or not all(isinstance(description.get(key), dict) for key in tables):
             raise UserError(f"{self.config_file} is not that of a run: it must hold config, versions and data.")
         return description
 
@@ -271,8 +269,8 @@ def run_folders(kind: str | None, root: Path = RUNS) -> list[Path]:
 
 def _kind_of(config_file: Path) -> str | None:
     try:
-        description = json.loads(config_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        description = read_json(config_file)
+    except UserError:
         return None  # damaged: whoever reads it says so
     return description.get("kind") if isinstance(description, dict) else None
 

@@ -204,3 +204,21 @@ def test_what_a_recipe_says_for_the_leaderboard_does_not_change_the_training(tmp
 
 def test_equal_settings_have_equal_hashes():
     assert TrainingConfig(seed=3).sha256 == TrainingConfig(seed=3).sha256 != TrainingConfig(seed=4).sha256
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[" * 3000,
+        "9" * 5000,
+        "0x" + "f" * 20_000,
+        "1" + "0" * 400,
+        "-1" + "0" * 400,
+        "2026-02-31",
+        "'" + "x" * 5000 + "'",
+    ],
+    ids=["nested", "5,000 digits", "20,000 digits", "beyond floats", "far below", "no date", "long text"],
+)
+@pytest.mark.parametrize("setting", ["epochs", "learning_rate", "schedule", "augmentation"])
+def test_a_value_beyond_all_use_is_refused_in_one_sentence(tmp_path, setting, value):
+    assert len(refusal(tmp_path, f"{setting} = {value}")) < 600

@@ -3,7 +3,7 @@
 import pytest
 
 from kuzushiji_tf.datasets import load_dataset
-from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
+from kuzushiji_tf.errors import MissingExtraError, MissingFileError, UserError, shown, unknown_name
 
 
 def test_missing_file_is_a_user_error_and_a_file_not_found_error():
@@ -30,3 +30,20 @@ def test_name_near_to_none_lists_all():
 def test_unknown_split_lists_the_known_ones():
     with pytest.raises(UserError, match=r"'tomoe'.*'train'.*: test"):
         load_dataset("tomoe", "train")
+
+
+@pytest.mark.parametrize("kind", [UserError, MissingFileError, MissingExtraError])
+def test_a_sentence_is_one_line_whatever_names_stand_in_it(kind):
+    sentence = str(kind("The file a\nb\r\x1b[2J\u2028\ud800 is damaged; fetch it again."))
+    assert len(sentence.splitlines()) == 1 and "\x1b" not in sentence and sentence.encode()
+    assert sentence.startswith("The file a") and sentence.endswith("is damaged; fetch it again.")
+
+
+def test_a_sentence_with_an_endless_name_keeps_its_beginning_and_its_end():
+    sentence = str(UserError(f"{'n' * 100_000} is damaged; fetch it again."))
+    assert len(sentence) < 2100 and sentence.endswith("fetch it again.")
+
+
+@pytest.mark.parametrize("value", [16**20_000, -(16**20_000), "x" * 10_000, [[1]] * 10_000], ids=type)
+def test_whatever_somebody_wrote_can_be_shown(value):
+    assert 0 < len(shown(value)) < 120

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.files import atomic_folder, atomic_path, write_json, write_text
+from kuzushiji_tf.files import atomic_folder, atomic_path, read_json, read_text, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -164,3 +164,28 @@ def test_a_folder_that_may_not_be_written_to_is_told_by_the_name_asked_for(tmp_p
     with pytest.raises(PermissionError) as refused, appear(tmp_path / "x"):
         pass
     assert refused.value.filename == str(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[" * 100_000, "[" * 40 + "]" * 40, '{"a":' * 40 + "1" + "}" * 40, '"\\ud800"', "9" * 5000, "\0"],
+    ids=["empty", "cut", "open", "nested lists", "nested objects", "half a character", "5,000 digits", "zero"],
+)
+def test_json_that_nobody_wrote_in_earnest_is_refused_in_one_sentence(tmp_path, text):
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.json"):
+        read_json(tmp_path / "a.json")
+
+
+def test_json_comes_back_as_it_was_written(tmp_path):
+    value = {"character": "𠮟", "levels": [[[[[[1.5]]]]]], "none": None}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    (tmp_path / "b.json").write_text(json.dumps(value), encoding="ascii")
+    assert read_json(tmp_path / "b.json") == value
+
+
+def test_no_more_of_a_text_is_read_than_any_has(tmp_path, monkeypatch):
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="16 MiB"):
+        read_text(tmp_path / "endless")

@@ -7,7 +7,7 @@ import pytest
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
-from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, require_usable, reserved
+from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, require_usable, reserved, run_folders
 
 CONFIG = TrainingConfig(epochs=7)
 
@@ -107,3 +107,12 @@ def test_a_run_that_does_not_say_what_its_images_are_is_to_be_trained_again(tmp_
 def test_what_a_run_says_of_its_data_counts(tmp_path):
     make_run(tmp_path, ink="pen", normalization="none")
     assert WorkDirectory(tmp_path).data == {"ink": "pen", "normalization": "none"}
+
+
+@pytest.mark.parametrize("text", ['{"config": ' + "[" * 100_000, '{"config": {}, "versions": {}, "data": []}'])
+def test_a_config_that_would_crash_its_readers_is_refused_and_listed_nowhere(tmp_path, text):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"config\.json"):
+        _ = WorkDirectory(tmp_path / "run").data
+    assert run_folders("transfer", tmp_path) == []

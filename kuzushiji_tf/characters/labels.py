@@ -1,6 +1,5 @@
 """The classes of a recognizer: class index <-> character <-> code point."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -8,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.files import read_text, write_json, write_text
+from kuzushiji_tf.errors import UserError, shown
+from kuzushiji_tf.files import read_json, read_text, write_json, write_text
 
 UNKNOWN = "\ufffd"  # the class of what is no character
 INVISIBLE = ("Zs", "Zl", "Zp", "Cc", "Cf", "Cs")  # Unicode categories that are no character one could draw
@@ -31,7 +30,9 @@ class Labels:
         for index, character in enumerate(self.characters):
             if character.splitlines() != [character] or character in seen:
                 problem = "is named twice" if character in seen else "is empty or holds a line break"
-                raise UserError(f"Class {index} ({character!r}) {problem}; each class needs one character of its own.")
+                raise UserError(
+                    f"Class {index} ({shown(character)}) {problem}; each class needs one character of its own."
+                )
             seen.add(character)
 
     def __len__(self) -> int:
@@ -59,7 +60,7 @@ class Labels:
         try:
             return self._indices[character]
         except KeyError:
-            raise UserError(f"{character!r} is not one of the {len(self)} classes.") from None
+            raise UserError(f"{shown(character)} is not one of the {len(self)} classes.") from None
 
     def code_point(self, index: int) -> str:
         """Return the code point of a class as `U+3042` (several joined by a space for a sequence)."""
@@ -97,10 +98,10 @@ class Labels:
             MissingFileError: no such file.
             UserError: the file is not of that form, or its indices are not 0..n-1.
         """
-        text = read_text(path)
+        content = read_json(path)
         try:
-            entries = dict(json.loads(text)["codepoint_to_id"].items())
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            entries = dict(content["codepoint_to_id"].items())
+        except (LookupError, TypeError, AttributeError):
             entries = {}
         if not entries:
             raise UserError(
@@ -113,7 +114,9 @@ class Labels:
         for name in sorted(entries, key=entries.__getitem__):
             match = re.fullmatch(r"(.+) \((U\+[0-9A-F]{4,6}(?: U\+[0-9A-F]{4,6})*)\)", name)
             if match is None or from_code_point(match[2], path) != match[1]:
-                raise UserError(f"{path}: {name!r} is not a character followed by its code point, as in 'あ (U+3042)'.")
+                raise UserError(
+                    f"{path}: {shown(name)} is not a character followed by its code point, as in 'あ (U+3042)'."
+                )
             characters.append(match[1])
         return cls._of_file(characters, path)
 
@@ -157,8 +160,8 @@ def from_code_point(text: str, where: str | Path = "code point") -> str:
     """
     parts = text.split()
     if not parts or not all(re.fullmatch(r"U\+[0-9A-Fa-f]{4,6}", part) for part in parts):
-        raise UserError(f"{where}: {text!r} is not a code point of the form U+3042.")
+        raise UserError(f"{where}: {shown(text)} is not a code point of the form U+3042.")
     values = [int(part[2:], 16) for part in parts]
     if any(value > 0x10FFFF or 0xD800 <= value <= 0xDFFF for value in values):
-        raise UserError(f"{where}: {text!r} is not a Unicode character.")
+        raise UserError(f"{where}: {shown(text)} is not a Unicode character.")
     return "".join(map(chr, values))

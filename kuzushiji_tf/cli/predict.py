@@ -11,7 +11,7 @@ import tyro
 
 from kuzushiji_tf.cli.answers import SomeFailedError
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.files import read_text
+from kuzushiji_tf.files import read_json
 from kuzushiji_tf.recognition.pretrained import PRETRAINED, pretrained_folder, pretrained_names
 from kuzushiji_tf.workdirs import all_runs
 
@@ -92,11 +92,7 @@ def _check(flags: PredictFlags) -> None:
 def _read(recognizer: "Recognizer", kind: str, path: Path, flags: PredictFlags) -> "Reading":
     if kind == "image":
         return recognizer.read(path, polarity=flags.polarity)
-    text = read_text(path)
-    try:
-        strokes = json.loads(text)
-    except (ValueError, RecursionError):
-        raise UserError(f"{path} is not a JSON file; it must hold a list of strokes.") from None
+    strokes = read_json(path)
     try:
         return recognizer.read(strokes=strokes, canvas=(flags.canvas[0], flags.canvas[1]) if flags.canvas else None)
     except UserError as error:

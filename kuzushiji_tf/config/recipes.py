@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from kuzushiji_tf.config.training import TrainingConfig
-from kuzushiji_tf.errors import MissingFileError, UserError, unknown_name
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of, shown, unknown_name
+from kuzushiji_tf.files import read_text
 
 Config = TypeVar("Config")
 _LEADERBOARD = "leaderboard"
+_LARGEST_INTEGER = 10**300  # beyond, it is no float, and beyond 4,300 digits Python does not print it
 
 
 @dataclass(frozen=True)
@@ -79,19 +81,18 @@ def _leaderboard(path: str | Path, table: Any) -> Leaderboard:
 
 def _read(path: str | Path) -> dict[str, Any]:
     try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
+        text = read_text(path)
+    except MissingFileError:
         raise MissingFileError(f"There is no recipe {path}; the project's own are in recipes/.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a TOML file: {error}.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # not always TOML's own: a date, or a number of thousands of digits
+        raise UserError(f"{path} is not a TOML file: {reason_of(error)}.") from None
 
 
 def _from_table(cls: Any, table: Any, prefix: str = "") -> Any:
     if not isinstance(table, dict):
-        raise UserError(f"{prefix.removesuffix('.') or 'the content'} must be a table of settings, not {table!r}.")
+        raise UserError(f"{prefix.removesuffix('.') or 'the content'} must be a table of settings, not {shown(table)}.")
     hints = get_type_hints(cls)
     names = [prefix + setting.name for setting in fields(cls)]
     arguments = {}
@@ -116,7 +117,7 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
         return _from_table(hint, value, f"{name}.")
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise UserError(f"{name} is {value!r}; it must be one of: {', '.join(map(str, get_args(hint)))}.")
+            raise UserError(f"{name} is {shown(value)}; it must be one of: {', '.join(map(str, get_args(hint)))}.")
         return value
     if type(None) in get_args(hint):
         if value is None:
@@ -124,10 +125,12 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
         hint = next(choice for choice in get_args(hint) if choice is not type(None))
     if get_origin(hint) is tuple:
         return _checked_list(get_args(hint), value, name)
+    if type(value) is int and abs(value) > _LARGEST_INTEGER:
+        raise UserError(f"{name} is a whole number beyond all use: {shown(value)}.")
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise UserError(f"{name} must be of type {hint.__name__}, not {value!r}.")
+        raise UserError(f"{name} must be of type {hint.__name__}, not {shown(value)}.")
     return value
 
 
@@ -135,6 +138,6 @@ def _checked_list(parts: tuple[Any, ...], value: Any, name: str) -> tuple[Any, .
     """Return a list's values as the types that a tuple has, of any length where an ellipsis stands last."""
     is_open = parts[-1] is Ellipsis
     if not isinstance(value, list | tuple) or not (is_open or len(value) == len(parts)):
-        raise UserError(f"{name} must be a list{'' if is_open else f' of {len(parts)} numbers'}, not {value!r}.")
+        raise UserError(f"{name} must be a list{'' if is_open else f' of {len(parts)} numbers'}, not {shown(value)}.")
     parts = parts[:1] * len(value) if is_open else parts
     return tuple(_checked(part, item, name) for part, item in zip(parts, value, strict=True))

@@ -3,7 +3,6 @@
 Of an exported folder TensorFlow is not imported.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
-from kuzushiji_tf.files import content_sha256, read_text
+from kuzushiji_tf.files import content_sha256, read_json
 from kuzushiji_tf.recognition.cards import CARD as RECOGNIZER_CARD
 from kuzushiji_tf.recognition.litert import LiteRTFunction
 from kuzushiji_tf.transfer.chain import PARTS, Chain, Modern, Settings
@@ -59,12 +58,11 @@ def read_card(folder: Path) -> dict[str, Any]:
         MissingFileError: it has none.
         UserError: it is damaged.
     """
-    text = read_text(folder / CARD)
+    card = read_json(folder / CARD)
     try:
-        card = json.loads(text)
         Settings(**card["settings"])
         known = [file["sha256"] for file in card["files"].values()]
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (UserError, LookupError, TypeError, AttributeError):
         known = None
     if known is None:
         raise UserError(f"{folder / CARD} is not the card of an exported chain; export it again.")
@@ -120,7 +118,7 @@ def _last_evaluation(folder: ChainFolder) -> dict[str, Any]:
     """Return the scores of a work directory; none where it was not evaluated since it was trained."""
     file = folder.path / EVALUATION
     try:
-        scores = dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+        scores = dict(read_json(file)) if file.exists() else {}
     except (ValueError, TypeError):
         raise UserError(f"{file} is damaged; remove it, and evaluate the chain again.") from None
     return scores if scores.get("weights") == folder.digests() else {}
@@ -133,7 +131,7 @@ def _read_array(file: Path, shape: tuple[int, ...]) -> np.ndarray:
         MissingFileError, UserError: the file is missing, damaged, or holds an array of another shape.
     """
     try:
-        array = np.load(file, allow_pickle=False)
+        array = np.load(file, mmap_mode="r", allow_pickle=False)  # nothing is allocated for what a header claims
     except FileNotFoundError:
         raise MissingFileError(f"There is no file {file}.") from None
     except (OSError, ValueError, EOFError) as error:

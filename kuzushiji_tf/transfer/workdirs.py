@@ -10,7 +10,6 @@ vae-old/      a stage, as are vae-new/, mdn/ and sketch/:
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 
 from kuzushiji_tf.config import config_from_dict
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.files import write_json
+from kuzushiji_tf.files import read_json, write_json
 from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
 from kuzushiji_tf.workdirs import LOCK, RUNS, TrainingFolder, run_folders, unused_path
 
@@ -229,10 +228,7 @@ def next_chain(root: Path = RUNS) -> ChainFolder:
 
 
 def _read(file: Path, keys: set[str]) -> dict[str, Any]:
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise UserError(f"{file} is damaged: it is not JSON.") from None
+    description = read_json(file)
     if not isinstance(description, dict) or not keys <= description.keys():
         raise UserError(f"{file} is damaged: it must hold {', '.join(sorted(keys))}.")
     return description

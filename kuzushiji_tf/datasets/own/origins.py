@@ -1,14 +1,14 @@
 """What is said about the user's own images: licence, credit, which data set they were made from, and how they split."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kuzushiji_tf.config import LARGEST_SIZE
 from kuzushiji_tf.datasets.core import INKS, NORMALIZATIONS
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.files import read_text
+from kuzushiji_tf.files import read_json, read_text
 
 ORIGIN = "origin.json"
 ABOUT = ("licence", "credit", "ink", "normalization")  # of a data set, in `origin.json`
@@ -26,18 +26,19 @@ def read_origin(folder: Path) -> dict[str, Any] | None:
     path = folder / ORIGIN
     if not path.exists():
         return None
-    text = read_text(path)
     try:
-        origin = json.loads(text)
+        origin = read_json(path)
         values = [origin["dataset"], origin["split"], *(origin.get(key, "") for key in ABOUT)]
         is_known = origin.get("ink", "scanned") in INKS and origin.get("normalization", "none") in NORMALIZATIONS
-        is_known = is_known and type(origin.get("image_size", 1)) is int
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        size = origin.get("image_size", 1)
+        is_known = is_known and type(size) is int and 1 <= size <= LARGEST_SIZE
+    except (UserError, LookupError, TypeError, AttributeError):
         values, is_known = [None], False
     if not is_known or not all(isinstance(value, str) for value in values):
         raise UserError(
             f"{path} does not say, as JSON, which dataset and split the folder was made from, "
-            f"with an ink of {', '.join(INKS)} and a normalization of {', '.join(NORMALIZATIONS)}; write it again."
+            f"with an ink of {', '.join(INKS)}, a normalization of {', '.join(NORMALIZATIONS)} and images of at most "
+            f"{LARGEST_SIZE} pixels; write it again."
         )
     return origin
 

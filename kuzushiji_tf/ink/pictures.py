@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 from kuzushiji_tf.ink.background import FLATTEST, find_ink
@@ -22,6 +23,7 @@ from kuzushiji_tf.ink.rules import erase_rules
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # some others of Pillow's start other programs
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # of the files in a class folder
 LARGEST_IMAGE = 50_000_000  # pixels; a file of a few kilobytes can claim to be much larger
+MOST_SCANS = 100  # of a JPEG picture: one that builds up has about ten, and each costs as much as a whole picture
 LONGEST_SIDE = 256  # pixels; larger pictures are shrunk to this first, which no recognizer notices
 FULL_SCALES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # white, in pictures of more than 8 bits a pixel
 VISIBLE = 1 / 16  # of full opacity: what is fainter everywhere is nothing
@@ -105,7 +107,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")  # Pillow's notes on odd metadata, and on sizes where our own limit is lower
         try:
             with Image.open(path, formats=FORMATS) as image:
-                _check_size(image, str(path))
+                _check_cost(image, str(path))
                 yield image
         except (UserError, MissingFileError):
             raise
@@ -118,7 +120,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
 def _to_ink(image: Image.Image, polarity: Polarity, name: str) -> np.ndarray:
     if polarity not in ("auto", "dark", "light"):
         raise UserError(f"The polarity is {polarity!r}; it must be auto, dark or light.")
-    _check_size(image, name)
+    _check_cost(image, name)
     try:
         small = _shrunk(image)
     except Exception as error:  # noqa: BLE001 (as above)
@@ -179,9 +181,26 @@ def _levels(image: Image.Image, polarity: Polarity) -> np.ndarray:
     return np.asarray(image, np.float32) / 255
 
 
-def _check_size(image: Image.Image, name: str) -> None:
+def _check_cost(image: Image.Image, name: str) -> None:
+    """Refuse a picture that a small file makes expensive."""
     if image.width * image.height > LARGEST_IMAGE:
         raise _too_large(name)
+    if isinstance(image, JpegImageFile) and _count_scans(image) > MOST_SCANS:
+        raise UserError(f"{name} is a JPEG picture of more than {MOST_SCANS} scans, as none is; save it again as PNG.")
+
+
+def _count_scans(image: JpegImageFile) -> int:
+    """Return how many scans a JPEG picture that is not decoded yet has, those of thumbnails among them."""
+    stream = image.fp
+    if stream is None:
+        return 0
+    place, count, last = stream.tell(), 0, b""
+    stream.seek(0)
+    while chunk := stream.read(1 << 20):
+        count += (last + chunk).count(b"\xff\xda")
+        last = chunk[-1:]
+    stream.seek(place)
+    return count
 
 
 def _too_large(name: str) -> UserError:

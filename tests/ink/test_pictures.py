@@ -1,5 +1,6 @@
 """Any readable picture gives its ink; anything else gives one sentence."""
 
+import io
 import os
 
 import numpy as np
@@ -129,3 +130,24 @@ def test_blank_paper_missing_files_folders_and_pipes_are_told_apart(tmp_path):
     ):
         with pytest.raises(kind, match=message):
             read_ink(tmp_path / name)
+
+
+def _jpeg_of_scans(count: int) -> bytes:
+    """Return a JPEG picture whose last scan, of a few bytes, is there again and again."""
+    image = Image.new("L", (900, 900), 255)
+    image.paste(0, (300, 100, 400, 800))
+    image.save(stream := io.BytesIO(), "JPEG", progressive=True)
+    content = stream.getvalue()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * count + content[-2:]
+
+
+def test_a_jpeg_picture_of_a_thousand_scans_is_not_decoded(tmp_path):
+    """Each costs as much as a whole picture: 4 MB of them would take a quarter of an hour."""
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(_jpeg_of_scans(0))
+    assert read_ink(path).any()
+    path.write_bytes(_jpeg_of_scans(1000))
+    for read in (read_ink, read_gray, lambda path: to_ink(Image.open(path))):
+        with pytest.raises(UserError, match="scans"):
+            read(path)

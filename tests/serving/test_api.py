@@ -5,6 +5,7 @@ import io
 import json
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
@@ -533,3 +534,13 @@ def test_the_files_that_read_are_the_int8_ones(models):
         with model.lend() as recognizer:
             assert recognizer.predictor.path.name == "model-int8.tflite"
             assert recognizer.predictor.labels == load_predictor(PRETRAINED / name).labels
+
+
+def test_a_jpeg_picture_of_a_thousand_scans_holds_up_no_thread(client):
+    Image.new("L", (3500, 3500), 255).save(stream := io.BytesIO(), "JPEG", progressive=True)
+    content = stream.getvalue()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    start = time.process_time()
+    answer = client.post("/v1/recognize", content=content + last * 1000, headers={"Content-Type": "image/jpeg"})
+    assert answer.status_code == 422 and "scans" in answer.json()["error"]
+    assert time.process_time() - start < 2

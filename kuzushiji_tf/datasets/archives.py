@@ -1,17 +1,63 @@
-"""Tar archives that nobody has to trust: read member by member, never extracted to disk."""
+"""Archives that nobody has to trust: read member by member, never extracted to disk, and never more than is bounded."""
 
+import bz2
+import gzip
 import lzma
+import struct
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 
 LARGEST_MEMBER = 1 << 20  # bytes; an image of a character has a few thousand
 MOST_MEMBERS = 1_000_000
-# What tarfile and the decompressors raise on damaged or foreign files.
-_DAMAGE = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, OverflowError)
+LARGEST_TAR = 4 << 30  # bytes of all members of a tar archive; Kuzushiji-Kanji has 0.3 GB
+LONGEST_HEADER = 1 << 20  # bytes between two members of a tar archive; a header has 512
+# What zipfile, tarfile and the decompressors raise on damaged, encrypted or foreign files.
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+)
+_COMPRESSED: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+
+
+class _Rationed:
+    """A stream of which no more may be read than was allowed: tarfile keeps long names and tables before it tells."""
+
+    def __init__(self, stream: IO[bytes]):
+        self.stream = stream
+        self.allowed = LONGEST_HEADER
+        self.total = 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            ValueError: they are more than allowed.
+        """
+        self.allowed -= size
+        self.total += size
+        if self.allowed < 0:
+            raise ValueError("its headers are longer than those of any data set")
+        return self.stream.read(size)
 
 
 def read_members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -20,23 +66,42 @@ def read_members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     Raises:
         MissingFileError: no such file.
         UserError: not a tar archive, damaged or cut short; or a member that no data set has: a name that leads out of
-            the archive's folder, a link, a device, a file of more than 1 MiB, or more than a million members.
+            the archive's folder, a link, a device, a file of more than 1 MiB, or more than a million members or
+            `LARGEST_TAR` bytes in all.
     """
     try:
-        with tarfile.open(path, mode="r|*") as archive:
-            for count, member in enumerate(archive, start=1):
-                _require_harmless(path, member, count)
-                # A stream's members are kept in a list for later; nobody needs them, and they fill the memory.
-                archive.members.clear()  # type: ignore[attr-defined]
-                if content := archive.extractfile(member):
-                    yield PurePosixPath(member.name), content.read()
+        with open(path, "rb") as stream:
+            rationed = _Rationed(_unpacked(stream))
+            with tarfile.open(fileobj=rationed, mode="r|") as archive:  # type: ignore[call-overload]
+                for count, member in enumerate(archive, start=1):
+                    _require_harmless(path, member, count)
+                    if rationed.total > LARGEST_TAR:
+                        raise UserError(
+                            f"{path} holds more than {LARGEST_TAR >> 30} GiB; this is no set of characters."
+                        )
+                    # A stream's members are kept in a list for later; nobody needs them, and they fill the memory.
+                    archive.members.clear()
+                    rationed.allowed = LONGEST_HEADER + member.size
+                    if content := archive.extractfile(member):
+                        yield PurePosixPath(member.name), content.read()
     except UserError:
         raise
     except FileNotFoundError:
         raise MissingFileError(f"There is no file {path}.") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = reason_of(error)
         raise UserError(f"{path} is damaged, incomplete or not a tar archive ({reason}); fetch it again.") from None
+
+
+def _unpacked(stream: IO[bytes]) -> IO[bytes]:
+    """Return what a file holds, unpacked if it is compressed."""
+    beginning = stream.read(max(map(len, _COMPRESSED)))
+    stream.seek(0)
+    for magic, unpack in _COMPRESSED.items():
+        if beginning.startswith(magic):
+            unpacked: IO[bytes] = unpack(stream)
+            return unpacked
+    return stream
 
 
 def _require_harmless(path: Path, member: tarfile.TarInfo, count: int) -> None:

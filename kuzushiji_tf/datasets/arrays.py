@@ -2,8 +2,8 @@
 
 import gzip
 import math
+import sys
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.datasets.archives import DAMAGE
+from kuzushiji_tf.errors import MissingFileError, UserError, shown
 
 LARGEST = 16 << 30  # bytes of an array whose size is not known beforehand; a small file can claim any
+UNSUSPECTED = 64 << 20  # bytes of an array that may be packed however small
+MOST_RATIO = 200  # a larger one is at most so many times as large as it is packed; images of ink 5 to 30 times
 Found = TypeVar("Found", np.ndarray, dict[str, np.ndarray])
 _CHUNK = 1 << 20
-# What zipfile, gzip and NumPy's header parser raise on damaged, encrypted or foreign files.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
 def read_npz_array(
@@ -54,6 +55,20 @@ def read_npz_arrays(
     return _read(path, lambda: _read_npz_arrays(path, required, optional))
 
 
+def read_whole_npz(source: str | Path | IO[bytes], where: str | Path) -> dict[str, np.ndarray]:
+    """Read all arrays of an `.npz` archive, as `read_npz_array` does.
+
+    Args:
+        source: the file, or a stream of its content.
+        where: begins the sentence of an error.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: damaged, not an archive, too large, or it holds something else than arrays.
+    """
+    return _read(where, lambda: _read_whole_npz(source, where))
+
+
 def read_idx(path: str | Path, shape: tuple[int, ...]) -> np.ndarray:
     """Read an MNIST-format (IDX) file of unsigned bytes, gzipped (`.gz`) or not, with exactly the given shape.
 
@@ -75,7 +90,7 @@ def _read(path: str | Path, reader: Callable[[], Found]) -> Found:
         raise MissingFileError(f"There is no file {path}.") from None
     except (IsADirectoryError, PermissionError) as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except _DAMAGE:
+    except DAMAGE:
         raise UserError(f"{path} is damaged, cut short or of another format; download or write it again.") from None
 
 
@@ -102,6 +117,16 @@ def _read_npz_arrays(
     return arrays
 
 
+def _read_whole_npz(source: str | Path | IO[bytes], where: str | Path) -> dict[str, np.ndarray]:
+    def check(shape: tuple[int, ...], dtype: np.dtype) -> None:
+        if math.prod(shape) * dtype.itemsize > LARGEST:
+            raise ValueError("too large")
+
+    with zipfile.ZipFile(source) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        return {name: _read_member(where, archive, name, check) for name in names}
+
+
 def _check_array(path: str | Path, member: str, items: str, dimensions: Sequence[int], *found: Any) -> None:
     shape, dtype = found
     fits = dtype == np.uint8 if items == "uint8" else dtype.kind in ("U" if items == "text" else "Uiu")
@@ -123,7 +148,7 @@ def _read_member(
     path: str | Path, archive: zipfile.ZipFile, member: str, check: Callable[[tuple[int, ...], np.dtype], None]
 ) -> np.ndarray:
     if f"{member}.npy" not in archive.namelist():
-        raise UserError(f"{path} has no array named {member!r}; is it the right file?")
+        raise UserError(f"{path} has no array named {shown(member)}; is it the right file?")
     entry = archive.getinfo(f"{member}.npy")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # all that NumPy writes
         raise zipfile.BadZipFile
@@ -132,10 +157,19 @@ def _read_member(
         if dtype.hasobject:
             raise UserError(f"{path} holds pickled Python objects; they are never loaded, as they can run code.")
         check(shape, dtype)
-        array = np.empty(shape, dtype, order="F" if fortran_order else "C")
-        if entry.file_size - stream.tell() != array.nbytes:
+        size = math.prod(shape) * dtype.itemsize
+        if min(shape, default=0) < 0 or entry.file_size - stream.tell() != size:
             raise zipfile.BadZipFile
+        if size > max(UNSUSPECTED, MOST_RATIO * entry.compress_size):
+            raise UserError(
+                f"{path}: {member} is more than {MOST_RATIO} times as large as it is packed, as no images are."
+            )
+        array = np.empty(shape, dtype, order="F" if fortran_order else "C")
         _fill(stream, array)
+    if dtype.kind == "U" and size:
+        codes = np.ascontiguousarray(array).reshape(-1).view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if codes.max() > sys.maxunicode:  # such a string crashes whatever uses it
+            raise ValueError("text that is none")
     return array
 
 

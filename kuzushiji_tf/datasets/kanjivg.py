@@ -13,8 +13,8 @@ import numpy as np
 from svgelements import Move
 from svgelements import Path as SvgPath
 
-from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.ink.strokes import Strokes
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of, shown
+from kuzushiji_tf.ink.strokes import FARTHEST, Strokes
 
 LICENCE = "CC BY-SA 3.0"
 CREDIT = "KanjiVG, copyright Ulrich Apel"
@@ -83,10 +83,13 @@ def path_to_stroke(path: str) -> np.ndarray:
         points = [np.array([(segments[0].end.x, segments[0].end.y)])]
         points += [np.asarray(segment.npoint(times)) for segment in segments[1:]]
     except (AttributeError, IndexError, TypeError, ValueError):
-        raise UserError(f"{path!r} is not an SVG path.") from None
+        raise UserError(f"{shown(path)} is not an SVG path.") from None
     if not isinstance(segments[0], Move) or any(isinstance(segment, Move) for segment in segments[1:]):
-        raise UserError(f"The SVG path {path!r} is not one unbroken line.")
-    return (np.concatenate(points) / BOX).astype(np.float32)
+        raise UserError(f"The SVG path {shown(path)} is not one unbroken line.")
+    stroke = np.concatenate(points) / BOX
+    if not np.abs(stroke).max() <= FARTHEST:
+        raise UserError(f"The SVG path {shown(path)} leads too far away.")
+    return stroke.astype(np.float32)
 
 
 @cache
@@ -95,7 +98,11 @@ def _load_character(character: str) -> tuple[np.ndarray, ...]:
 
 
 def _read(path: Path) -> Strokes:
-    return [path_to_stroke(element.attrib["d"]) for element in ElementTree.parse(path).getroot().iter(_PATH)]
+    try:
+        elements = list(ElementTree.parse(path).getroot().iter(_PATH))
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
+        raise UserError(f"{path} is damaged ({reason_of(error)}); install kanjivg again.") from None
+    return [path_to_stroke(element.get("d", "")) for element in elements]
 
 
 def _file_name(character: str, style: str = "") -> str:

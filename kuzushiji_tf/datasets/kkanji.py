@@ -24,7 +24,7 @@ from kuzushiji_tf.datasets.kmnist import CREDIT, LICENCE
 from kuzushiji_tf.datasets.locations import cache_folder, folders_of, is_leftover
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
-from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of, shown
 from kuzushiji_tf.files import write_json
 
 SIZE = 64  # pixels, height and width
@@ -47,6 +47,10 @@ class _Decoded:
     found: list[tuple[str, str, np.ndarray]] = field(default_factory=list)
     blank: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+
+    @property
+    def seen(self) -> int:
+        return len(self.found) + len(self.blank) + len(self.damaged)
 
 
 def load_kkanji(split: str, options: LoadOptions) -> CharacterDataset:
@@ -159,10 +163,12 @@ def _decode(source: Path, folder: Path, skip_damaged: bool) -> None:
     for name, data in tqdm(files, f"decoding {source.name}", PUBLISHED_IMAGES, unit=" images", disable=None):
         if name.suffix == ".png" and not any(map(is_leftover, name.parts)):
             _decode_one(source, name, data, decoded, skip_damaged)
-    seen = len(decoded.found) + len(decoded.blank) + len(decoded.damaged)
-    if seen != PUBLISHED_IMAGES:
+            if decoded.seen > PUBLISHED_IMAGES:  # said before whatever follows fills the memory
+                break
+    if decoded.seen != PUBLISHED_IMAGES:
+        more = " or more" if decoded.seen > PUBLISHED_IMAGES else ""
         raise UserError(
-            f"{source} holds {seen:,} images where Kuzushiji-Kanji has {PUBLISHED_IMAGES:,}: it is cut "
+            f"{source} holds {decoded.seen:,}{more} images where Kuzushiji-Kanji has {PUBLISHED_IMAGES:,}: it is cut "
             "short or another data set; fetch it again, or name a folder of your own images with --dataset."
         )
     _write(decoded, folder)
@@ -186,7 +192,7 @@ def _decode_one(source: Path, name: PurePosixPath, data: bytes, decoded: _Decode
                 f"{name} in {source} is not a PNG image of {SIZE} x {SIZE} pixels ({reason}); fetch the "
                 "data set again, or leave such images out: python -m kuzushiji_tf data inspect kkanji --skip-damaged"
             ) from None
-        tqdm.write(f"left out: {name}, which is damaged", file=sys.stderr)
+        tqdm.write(f"left out: {shown(str(name))}, which is damaged", file=sys.stderr)
         decoded.damaged.append(str(name))
         return
     character = from_code_point(name.parent.name, f"{source}, {name}")

@@ -5,25 +5,27 @@ From tomoe_data, Apache-2.0 or CC BY 4.0.
 """
 
 import gzip
-import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.datasets.archives import DAMAGE
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.datasets.drawn.kana import IMAGE_SIZE
 from kuzushiji_tf.datasets.locations import folders_of, user_folder
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.files import parse_json
 from kuzushiji_tf.ink.normalization import draw_ink
 from kuzushiji_tf.ink.strokes import Strokes, as_strokes
 
 LICENCE = "Apache-2.0 or CC BY 4.0"
 CREDIT = "tomoe_data, the handwriting data of the Tomoe project"
 FILE_NAME = "tomoe.jsonl.gz"
+LONGEST_LINE = 4 << 20  # characters; the most points that a drawing may have need less
+LONGEST_FILE = 256 << 20  # characters; the published one has 2 million
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +80,18 @@ def load_tomoe_strokes(data_dir: Path | None = None) -> list[Drawing]:
     """
     path = _require(data_dir)
     drawings = []
-    number = 0
+    number = length = 0
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+            # A line has an end somewhere, and all of them together have one: a small file can unpack to anything.
+            for number, line in enumerate(iter(lambda: lines.readline(LONGEST_LINE), ""), start=1):
                 drawings.append(_parse(line, f"{path}, line {number}"))
-    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
+                length += len(line)
+                if length > LONGEST_FILE:
+                    raise UserError(f"{path} unpacks to more than {LONGEST_FILE >> 20} MiB; this is no such file.")
+    except UserError:
+        raise
+    except DAMAGE as error:
         raise UserError(f"{path} is damaged after line {number} ({error}); fetch it again.") from None
     drawings = [drawing for drawing in drawings if len(drawing.character) == 1]
     if not drawings:
@@ -93,9 +101,9 @@ def load_tomoe_strokes(data_dir: Path | None = None) -> list[Drawing]:
 
 def _parse(line: str, where: str) -> Drawing:
     try:
-        entry = json.loads(line)
+        entry = parse_json(line, where)
         character, strokes, writer = entry["char"], entry["strokes"], entry["writer"]
-    except (ValueError, KeyError, TypeError):
+    except (UserError, LookupError, TypeError):
         raise UserError(f"{where}: this is not a JSON object with char, strokes and writer.") from None
     if not (isinstance(character, str) and character and isinstance(writer, str)):
         raise UserError(f"{where}: char and writer must be text.")

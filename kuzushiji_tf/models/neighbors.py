@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from kuzushiji_tf.config import Neighbors, TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset
+from kuzushiji_tf.datasets.arrays import read_whole_npz
 from kuzushiji_tf.errors import UserError, reason_of
 from kuzushiji_tf.files import atomic_path
 from kuzushiji_tf.models.registry import NEIGHBOR_MODELS
@@ -113,8 +114,7 @@ def _projection(parts: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a nearest-neighbor model that fit together."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            parts = dict(archive)
+        parts = read_whole_npz(path, path)
         images, labels = parts["images"], parts["labels"]
         is_model = (
             (images.dtype, images.ndim, labels.dtype, labels.shape) == (np.uint8, 3, np.int32, images.shape[:1])

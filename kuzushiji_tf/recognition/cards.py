@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.datasets.archives import DAMAGE
 from kuzushiji_tf.datasets.core import NORMALIZATIONS
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.files import atomic_path
+from kuzushiji_tf.files import LARGEST_TEXT, atomic_path, parse_json, read_json
 
 CARD = "model.json"
 LABELS = "labels.txt"
@@ -39,11 +40,9 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / CARD
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+        card = read_json(path)
+    except MissingFileError:
         raise MissingFileError(f"{folder} is not an exported folder: it has no {CARD}.") from None
-    except (ValueError, RecursionError):
-        card = None
     if not is_card(card):
         raise UserError(f"{path} is not the card of an exported recognizer; export it again.")
     return card
@@ -64,10 +63,16 @@ def card_of(path: Path) -> dict[str, Any]:
 def is_card(value: Any) -> bool:
     """Return whether a value, as it comes from JSON, is the card of an exported recognizer."""
     try:
-        return value["input"]["normalization"] in NORMALIZATIONS and all(
-            isinstance(figures, dict) for figures in value["files"].values()
+        (_, height, width, _) = value["input"]["shape"]
+        training, files = value.get("training", {}), value["files"]
+        texts = [value.get("title", ""), *(training.get(name, "") for name in ("licence", "credit"))]
+        return (
+            value["input"]["normalization"] in NORMALIZATIONS
+            and all(type(side) is int for side in (height, width))
+            and all(isinstance(figures, dict) for figures in files.values())
+            and all(isinstance(text, str) for text in texts)
         )
-    except (LookupError, AttributeError, TypeError):
+    except (LookupError, AttributeError, TypeError, ValueError):
         return False
 
 
@@ -109,7 +114,10 @@ def model_bytes(path: Path) -> bytes:
     if not _ends_in_archive(content):
         return content
     with _open(content, path) as inside:
-        return content[: min(entry.header_offset for entry in inside.infolist())]
+        end = min(entry.header_offset for entry in inside.infolist())
+    if not 0 <= end <= len(content):
+        raise _damaged_archive(path)
+    return content[:end]
 
 
 def find_embedded(path: Path) -> tuple[Labels, dict[str, Any]] | None:
@@ -126,9 +134,9 @@ def find_embedded(path: Path) -> tuple[Labels, dict[str, Any]] | None:
         if not {LABELS, CARD} <= set(inside.namelist()):
             return None
         try:
-            labels = Labels(tuple(inside.read(LABELS).decode().splitlines()))
-            card = json.loads(inside.read(CARD))
-        except (zipfile.BadZipFile, ValueError, RecursionError):
+            labels = Labels(tuple(_read_text(inside, LABELS).splitlines()))
+            card = parse_json(_read_text(inside, CARD), path)
+        except DAMAGE:
             card = None
     if not is_card(card) or not len(labels):
         raise UserError(f"{path} holds damaged labels or a damaged card; fetch or export it again.")
@@ -150,8 +158,24 @@ def _ends_in_archive(content: bytes) -> bool:
 def _open(content: bytes, path: Path) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-    except zipfile.BadZipFile:
+    except DAMAGE:
         archive = None
     if archive is None or not archive.infolist():
-        raise UserError(f"{path} holds a damaged archive behind the model; fetch or export it again.")
+        raise _damaged_archive(path)
     return archive
+
+
+def _read_text(archive: zipfile.ZipFile, name: str) -> str:
+    """Return a text of an archive behind a model, where nothing is compressed.
+
+    Raises:
+        ValueError and what else damage raises: it is compressed, too long, or no UTF-8.
+    """
+    entry = archive.getinfo(name)
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > LARGEST_TEXT:
+        raise ValueError(name)
+    return archive.read(entry).decode()
+
+
+def _damaged_archive(path: Path) -> UserError:
+    return UserError(f"{path} holds a damaged archive behind the model; fetch or export it again.")

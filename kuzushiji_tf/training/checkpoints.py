@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kuzushiji_tf.datasets.arrays import read_whole_npz
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.files import atomic_path
+from kuzushiji_tf.files import atomic_path, parse_json
 from kuzushiji_tf.training.population import measure_population
 from kuzushiji_tf.workdirs import CHECKPOINT
 
@@ -227,10 +228,13 @@ def _read(file: Path) -> tuple[Restored, dict[str, np.ndarray]]:
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise ValueError(file)
     head, _, arrays = content.partition(b"\n")
-    with np.load(io.BytesIO(arrays), allow_pickle=False) as saved:
-        state, values = json.loads(head), dict(saved)
+    state = parse_json(head.decode(), file)
+    counts = [state.get(name) for name in ("epoch", "step")] if isinstance(state, dict) else []
+    if not (counts and all(type(count) is int for count in counts) and isinstance(state.get("callbacks"), list)):
+        raise ValueError(file)
+    values = read_whole_npz(io.BytesIO(arrays), file)
     metrics = _taken_metrics(values)
-    return Restored(Place(state["epoch"], state["step"]), state["callbacks"], metrics), values
+    return Restored(Place(*counts), state["callbacks"], metrics), values
 
 
 def _assign(values: dict[str, np.ndarray], model: keras.Model, file: Path) -> None:

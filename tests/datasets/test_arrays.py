@@ -6,12 +6,14 @@ import struct
 import tracemalloc
 import warnings
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kuzushiji_tf.datasets.arrays import read_idx, read_npz_array
+from kuzushiji_tf.datasets import arrays
+from kuzushiji_tf.datasets.arrays import read_idx, read_npz_array, read_npz_arrays, read_whole_npz
 from kuzushiji_tf.errors import MissingFileError, UserError
 
 SHAPE = (20, 28, 28)
@@ -215,3 +217,51 @@ def test_compression_that_numpy_never_writes_is_refused(tmp_path, images):
 def test_a_folder_is_not_called_damaged(tmp_path, name):
     (tmp_path / name).mkdir()
     assert "directory" in refusal(tmp_path / name)
+
+
+def test_text_of_no_characters_is_refused(tmp_path):
+    """Python crashes, or raises SystemError, where it meets such a string."""
+    codes = np.full(3, 0x7FFFFFFF, np.uint32)
+    path = write_member(tmp_path / "text.npz", npy_header((3,), "<U1") + codes.tobytes(), "labels.npy")
+    with pytest.raises(UserError, match="damaged"):
+        read_npz_arrays(path, {"labels": ("text", (1,))}, {})
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_text_is_read_in_either_byte_order(tmp_path, order):
+    np.savez(tmp_path / "text.npz", labels=np.array(["あ", "𠮟", ""]).astype(f"{order}U2"))
+    labels = read_npz_arrays(tmp_path / "text.npz", {"labels": ("text", (1,))}, {})["labels"]
+    assert labels.tolist() == ["あ", "𠮟", ""]
+
+
+def test_a_small_file_does_not_unpack_to_a_large_array(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "UNSUSPECTED", 1 << 20)
+    np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((100, 256, 256), np.uint8))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="200 times"):
+            read_npz_arrays(tmp_path / "bomb.npz", {"images": ("uint8", (3,))}, {})
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_whole_archive_comes_back_from_a_file_or_a_stream(tmp_path):
+    values = {"a": np.arange(6.0).reshape(2, 3), "number": np.array(7), "text": np.array("distance")}
+    np.savez(tmp_path / "all.npz", **values)
+    for source in (tmp_path / "all.npz", io.BytesIO((tmp_path / "all.npz").read_bytes())):
+        found = read_whole_npz(source, "it")
+        assert found.keys() == values.keys()
+        assert all(np.array_equal(found[name], values[name]) for name in values)
+
+
+@pytest.mark.parametrize("shape", [(10**9, 10**6), (-1,), (0,) * 40])
+def test_of_a_whole_archive_no_more_is_allocated_than_is_there(tmp_path, shape):
+    path = write_member(tmp_path / "forged.npz", npy_header(shape, "<f8"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="damaged") if 0 not in shape else nullcontext():
+            read_whole_npz(path, path)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()

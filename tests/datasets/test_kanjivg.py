@@ -1,4 +1,5 @@
 import importlib.metadata
+import warnings
 
 import numpy as np
 import pytest
@@ -57,3 +58,18 @@ def test_some_characters_have_a_second_form_as_the_hand_writes_it():
     assert len(written) == len(printed) == 11
     assert any(len(a) != len(b) or abs(a - b).max() > 0.1 for a, b in zip(written, printed, strict=True))
     assert kanjivg.load_kaisho("一") is kanjivg.load_kaisho("あ") is None
+
+
+@pytest.mark.parametrize("path", ["M 1 1 L 1e999 2", "M nan 1 L 1 2", "M 1 1 L 2e30 1", "x" * 10_000])
+def test_a_line_to_nowhere_is_refused_in_one_short_sentence(path):
+    with pytest.raises(UserError, match="path") as caught, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kanjivg.path_to_stroke(path)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("content", ["<svg", '<?xml version="1.0" encoding="none"?><svg/>', "<a>&b;</a>", ""])
+def test_a_damaged_file_is_refused_with_the_way_out(tmp_path, content):
+    (tmp_path / "04e00.svg").write_text(content)
+    with pytest.raises(UserError, match="install kanjivg again"):
+        kanjivg._read(tmp_path / "04e00.svg")

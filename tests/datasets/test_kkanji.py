@@ -188,3 +188,22 @@ def test_published_archive_gives_the_recorded_split(data_dir):
     assert np.intersect1d(content_keys(train.images), keys).size == 0
     digest = hashlib.sha256(np.sort(keys).tobytes()).hexdigest()
     assert digest == "d300546f62b6007cc953524188f63630d999cf6747622fadee123207eadf980f"
+
+
+def test_an_archive_of_more_images_is_not_read_to_its_end(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(kkanji, "PUBLISHED_IMAGES", 3)
+    source = write_tar(tmp_path / "kkanji.tar", files)
+    decoded = []
+    monkeypatch.setattr(kkanji, "_decode_one", lambda *rest: (decoded.append(rest), rest[3].blank.append("x")))
+    with pytest.raises(UserError, match="4 or more images"):
+        kkanji._decode(source, tmp_path, False)
+    assert len(decoded) == 4
+
+
+def test_a_name_in_an_archive_does_not_move_the_terminals_cursor(files, tmp_path, capsys):
+    name = "kkanji2/U+4E00/\x1b[2J.png"
+    files[name] = b"broken"
+    write_tar(tmp_path / "kkanji.tar", files)
+    kkanji._decode_one(tmp_path, PurePosixPath(name), files[name], kkanji._Decoded(), True)
+    said = capsys.readouterr().err
+    assert "left out" in said and "\x1b[2J" not in said

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuzushiji_tf.datasets import load_dataset
+from kuzushiji_tf.datasets import load_dataset, tomoe
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.tomoe import load_tomoe, load_tomoe_strokes
 from kuzushiji_tf.errors import MissingFileError, UserError
@@ -108,3 +108,20 @@ def test_the_real_drawings_load(data_dir):
     assert len(drawings) == 3045 and len(characters) == 3009 and {"あ", "ん", "日", "鵬"} <= characters
     amount = np.stack([draw_ink(drawing.strokes, 32) for drawing in drawings[::20]]).mean(axis=(1, 2))
     assert amount.min() > 5 and amount.max() < 150
+
+
+def test_neither_a_line_nor_the_file_is_endless(tmp_path, monkeypatch):
+    monkeypatch.setattr(tomoe, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(tomoe, "LONGEST_FILE", 20_000)
+    write(tmp_path, as_lines(ENTRIES) * 100)
+    with pytest.raises(UserError, match="unpacks to more"):
+        load_tomoe_strokes(tmp_path)
+    write(tmp_path, [*as_lines(ENTRIES), " " * 5000])
+    with pytest.raises(UserError, match="line 5"):
+        load_tomoe_strokes(tmp_path)
+
+
+def test_a_line_nested_without_end_is_refused_by_its_number(tmp_path):
+    write(tmp_path, [*as_lines(ENTRIES), '{"char": "あ", "writer": "a", "strokes": ' + "[" * 100_000])
+    with pytest.raises(UserError, match="line 5"):
+        load_tomoe_strokes(tmp_path)

@@ -53,7 +53,7 @@ def test_images_that_were_not_held_out_are_measured_on_only_where_they_are_named
     own, kept = tmp_path / "own.npz", bars_dataset(20)
     recipe = TrainingConfig(dataset=str(own), image_size=12).to_dict()
     data = {"test_content_hash": kept.content_hash}
-    about = {"files": {}, "input": {"normalization": "none"}, "recipe": recipe, "training": data}
+    about = {"files": {}, "input": {"shape": [1, 12, 12, 1], "normalization": "none"}, "recipe": recipe, "training": data}
     if is_exported:
         write_json(tmp_path / "run" / "model.json", about)
     else:
@@ -102,7 +102,7 @@ def test_real_pen_strokes_are_left_out_where_they_say_nothing(tmp_path, monkeypa
 def test_the_folder_of_an_export_within_a_run_is_not_taken_for_the_run(learned, tmp_path):
     run = write_run(tmp_path / "run", learned[1], bars_dataset(20))
     (run.export).mkdir()
-    card = {"files": {}, "input": {"normalization": "none"}}
+    card = {"files": {}, "input": {"shape": [1, 12, 12, 1], "normalization": "none"}}
     (run.export / "model.json").write_text(json.dumps(card), encoding="utf-8")
     assert evaluating.origin_of(run.export).workdir is None
     assert evaluating.origin_of(run.final).workdir == run

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,45 @@ def test_an_export_puts_labels_and_card_into_each_tflite_file(exported):
         assert labels == Labels.read(exported / "labels.txt")
         assert inside["files"][path.name]["accuracy"] == card["files"][path.name]["accuracy"]
         assert inside["output"] == card["output"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_what_is_compressed_inside_a_file_is_not_unpacked(bare, method):
+    """Half a megabyte that would unpack to 500."""
+    with zipfile.ZipFile(bare, "a", method) as inside:
+        inside.writestr("labels.txt", b"a" * (8 << 20))
+        inside.writestr("model.json", json.dumps(CARD))
+    with pytest.raises(UserError, match="damaged"):
+        cards.find_embedded(bare)
+
+
+@pytest.mark.parametrize("place, value", [(10, 99), (8, 1), (16, 0xFF), (42, 0xFF)])
+def test_a_directory_that_lies_is_damage(bare, place, value):
+    """Its method, its flag of encryption, its checksum, and where the member begins."""
+    cards.embed(bare, LABELS, CARD)
+    content = bytearray(bare.read_bytes())
+    content[content.index(b"PK\x01\x02") + place] = value
+    bare.write_bytes(content)
+    for read in (cards.find_embedded, cards.model_bytes):
+        with suppress(UserError):
+            read(bare)
+    with pytest.raises(UserError, match="damaged"):
+        cards.find_embedded(bare)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input": {"normalization": "none"}},
+        {"input": {"normalization": "none", "shape": [1, "64", 64, 1]}},
+        {"training": []},
+        {"training": {"licence": 7}},
+        {"title": {}},
+        {"files": {"model-int8.tflite": "small"}},
+        {"files": []},
+    ],
+)
+def test_a_card_that_its_readers_cannot_use_is_refused(tmp_path, changes):
+    (tmp_path / "model.json").write_text(json.dumps(CARD | changes), encoding="utf-8")
+    with pytest.raises(UserError, match="not the card"):
+        cards.read_card(tmp_path)

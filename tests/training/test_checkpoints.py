@@ -1,7 +1,10 @@
 """Checkpoints: every variable comes back, damage and a full disk cost one epoch at most."""
 
 import errno
+import hashlib
+import io
 import os
+import zipfile
 from dataclasses import replace
 
 import keras
@@ -110,3 +113,34 @@ def test_a_full_disk_leaves_the_earlier_checkpoints_as_they_were(tmp_path, saved
         save_checkpoint(compiled(), tmp_path, Place(12), [])
     assert refused.value.filename == str(tmp_path / "epoch-12.state")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def _npy_claiming(shape) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "head, arrays",
+    [
+        (b'{"epoch": 11, "callbacks": []}', {"a.npy": _npy_claiming((10**9, 10**6))}),
+        (b'{"epoch": 11, "callbacks": []}', {"a.npy": b"\x93NUMPY\x01\x00\x04\x00{'a\n"}),
+        (b'{"epoch": 11, "callbacks": []}', {"a.npy": b"nothing"}),
+        (b"[" * 100_000, {}),
+        (b'{"epoch": "11", "callbacks": []}', {}),
+        (b"[]", {}),
+    ],
+    ids=["petabytes", "half a header", "no array", "nested", "no number", "no table"],
+)
+def test_a_checkpoint_that_was_forged_and_signed_is_damage_as_any(tmp_path, saved, head, arrays):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, array in arrays.items():
+            archive.writestr(name, array)
+    content = head + b"\n" + packed.getvalue()
+    signed = hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+    (tmp_path / "epoch-11.state").write_bytes(signed)
+    said = []
+    load_checkpoint(tmp_path, compiled(), said.append)
+    assert len(said) == 1 and "epoch-11.state is damaged" in said[0]

@@ -5,7 +5,6 @@ Nothing is extracted to disk, and no more is read at a time than a batch of reco
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,11 @@ from typing import IO
 
 import numpy as np
 
+from kuzushiji_tf.datasets.archives import DAMAGE
 from kuzushiji_tf.datasets.locations import folders_of
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
 
 BATCH_BYTES = 4 << 20
-# What zipfile raises on damaged, encrypted or foreign files.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class RecordFile:
     @property
     def number(self) -> int:
         """The number at the end of the name; 1 where a single file needs none."""
-        found = re.search(r"\d+$", self.name)
+        found = re.search(r"\d{1,9}$", self.name)
         return int(found[0]) if found else 1
 
     @contextmanager
@@ -63,7 +61,7 @@ class RecordFile:
                     yield stream
         except UserError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise _unreadable(self, error) from None
 
 
@@ -140,7 +138,7 @@ def _members(path: Path, pattern: str) -> list[RecordFile]:
             entries = [(entry.filename.replace("\\", "/").rpartition("/")[2], entry) for entry in archive.infolist()]
     except FileNotFoundError:
         raise MissingFileError(f"There is no file {path}.") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _unreadable(path, error) from None
     return [
         RecordFile(name, entry.file_size, path, entry.filename)

@@ -18,7 +18,7 @@ from kuzushiji_tf.datasets.own.array_folders import is_array_folder, read_array_
 from kuzushiji_tf.datasets.own.origins import check_split, read_about, read_origin, rows_of
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_rows
-from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.errors import MissingFileError, UserError, shown
 from kuzushiji_tf.ink.normalization import fit_image
 from kuzushiji_tf.ink.pictures import SUFFIXES, read_gray, read_ink
 
@@ -186,7 +186,8 @@ def _state(entry: os.DirEntry[str]) -> tuple[int, int]:
 def _decode(path: Path, listing: _Listing, reading: _Reading, folder: Path) -> None:
     """Write the arrays of a listing: training images first, then test images, each by code point and file name."""
     if listing.others:
-        tqdm.write(f"{len(listing.others):,} files left out, no pictures: {listing.others[0]} ...", file=sys.stderr)
+        first = shown(str(listing.others[0]))
+        tqdm.write(f"{len(listing.others):,} files left out, no pictures: {first} ...", file=sys.stderr)
     files = [(character, entry) for character in sorted(listing.pictures) for entry in listing.pictures[character]]
     pictures, damaged = [], []
     for character, entry in tqdm(files, f"decoding {path.name}", unit=" images", disable=None, leave=False):

@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from kuzushiji_tf.characters.labels import Labels, parse_character
+from kuzushiji_tf.config import LARGEST_SIZE
 from kuzushiji_tf.datasets.arrays import read_npz_arrays
 from kuzushiji_tf.datasets.core import CharacterDataset, content_keys
 from kuzushiji_tf.datasets.own.origins import UNKNOWN_LICENCE, check_split, rows_of
 from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.datasets.splits import held_out_groups, held_out_rows
-from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.errors import UserError, shown
 from kuzushiji_tf.ink.background import is_dark_on_light
 from kuzushiji_tf.ink.normalization import fit_image
-from kuzushiji_tf.ink.pictures import to_ink
+from kuzushiji_tf.ink.pictures import LARGEST_IMAGE, to_ink
 
 LOOKED_AT = 1000  # images, evenly spaced, that show whether a file's ink is dark or light
 
@@ -32,11 +33,16 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
         UserError: the file is damaged, holds pickled objects or other arrays, or has no such split.
     """
     check_split(path, split)
+    size = options.image_size
     arrays = read_npz_arrays(path, {"images": ("uint8", (3, 4)), "labels": ("text", (1,))}, {"writers": ("any", (1,))})
     images, labels, writers = _gray(path, arrays["images"]), arrays["labels"], arrays.get("writers")
     for name, values in (("labels", labels), ("writers", writers)):
         if values is not None and len(values) != len(images):
             raise UserError(f"{path} holds {len(images):,} images, but {len(values):,} {name}; it needs one for each.")
+    if size is None:
+        size = max(images.shape[1:])
+        if size > LARGEST_SIZE:
+            raise UserError(f"{path}: its images are {size:,} pixels long; say with --image-size how large they get.")
     classes, numbers = _classes(path, labels)
     groups = None if writers is None else np.unique(writers, return_inverse=True)[1].astype(np.int32)
     # By what the file holds, and not by the ink: the same images are held out in whatever way ink is found.
@@ -53,7 +59,7 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
     return CharacterDataset(
         path.stem,
         split,
-        _fitted([ink for ink in inks if ink.any()], options.image_size or max(images.shape[1:])),
+        _fitted([ink for ink in inks if ink.any()], size),
         numbers[rows],
         classes,
         UNKNOWN_LICENCE,
@@ -66,6 +72,8 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
 def _gray(path: Path, images: np.ndarray) -> np.ndarray:
     if images.ndim == 4 and images.shape[3] != 1:
         raise UserError(f"{path}: images has {images.shape[3]} channels; it must be gray, [n, height, width].")
+    if images.shape[1] * images.shape[2] > LARGEST_IMAGE:
+        raise UserError(f"{path}: its images have more than {LARGEST_IMAGE:,} pixels; cut the characters out.")
     return images.reshape(images.shape[:3])
 
 
@@ -83,7 +91,9 @@ def _classes(path: Path, labels: np.ndarray) -> tuple[Labels, np.ndarray]:
     for name in names.tolist():
         character = parse_character(name)
         if character is None:
-            raise UserError(f"{path}: the label {name!r} is neither one character nor a code point such as U+3042.")
+            raise UserError(
+                f"{path}: the label {shown(name)} is neither one character nor a code point such as U+3042."
+            )
         characters.append(character)
     classes = Labels(tuple(sorted(set(characters))))
     numbers = np.array([classes.index_of(character) for character in characters], np.int32)

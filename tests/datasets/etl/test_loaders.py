@@ -497,3 +497,15 @@ def test_nothing_is_kept_of_a_data_set_that_was_refused(tmp_path):
     (tmp_path / "ETL8G_01").write_bytes(bytes(8200))
     refused(tmp_path)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix != ".lock" and path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["ETL8G_" + "9" * 5000, "ETL8G_01"])
+def test_an_archive_of_an_odd_name_or_a_damaged_compression_is_refused(tmp_path, name):
+    path = tmp_path / "ETL8G.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(name, np.random.default_rng(0).bytes(8199))
+    content = bytearray(path.read_bytes())
+    content[2000 + len(name) : 4000 + len(name)] = bytes(2000)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        list(read_batches("etl8g", path, 16))

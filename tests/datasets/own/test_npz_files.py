@@ -8,6 +8,7 @@ import pytest
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.datasets.core import content_keys
 from kuzushiji_tf.datasets.own import npz_files
+from kuzushiji_tf.datasets.registry import LoadOptions
 from kuzushiji_tf.errors import MissingFileError, UserError
 
 COUNT = 42
@@ -137,3 +138,19 @@ def test_the_same_images_are_held_out_in_whatever_way_ink_is_found(tmp_path, arr
     held_out = load_dataset(path, "test").images
     monkeypatch.setattr(npz_files, "to_ink", lambda image, _polarity: 255 - image)
     np.testing.assert_array_equal(load_dataset(path, "test").images[:, 2:-2] > 128, held_out[:, 2:-2] > 128)
+
+
+def test_a_long_thin_image_does_not_become_a_huge_square(tmp_path, arrays):
+    arrays["images"] = np.repeat(arrays["images"][:, 4:10], 100, axis=2)
+    assert "--image-size" in refusal(save(tmp_path / "long.npz", arrays))
+    assert load_dataset(tmp_path / "long.npz", "all", LoadOptions(image_size=16)).image_size == (16, 16)
+
+
+def test_images_of_more_pixels_than_any_picture_are_refused(tmp_path, arrays, monkeypatch):
+    monkeypatch.setattr(npz_files, "LARGEST_IMAGE", 400)
+    assert "400 pixels" in refusal(save(tmp_path / "large.npz", arrays))
+
+
+def test_an_array_of_text_that_is_none_is_refused(tmp_path, arrays):
+    labels = np.frombuffer(np.full(COUNT, 0x110000, np.uint32).tobytes(), "<U1")
+    assert "damaged" in refusal(save(tmp_path / "text.npz", arrays | {"labels": labels}))

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
+from kuzushiji_tf.errors import MissingFileError, UserError, reason_of, shown
 
 LARGEST_MEMBER = 1 << 20  # bytes; an image of a character has a few thousand
 MOST_MEMBERS = 1_000_000
 LARGEST_TAR = 4 << 30  # bytes of all members of a tar archive; Kuzushiji-Kanji has 0.3 GB
+UNSUSPECTED = 64 << 20  # bytes of a member of a zip archive that may be packed however small
+MOST_RATIO = 200  # a larger one is at most so many times as large as it is packed; images of ink are 5 to 30 times
 LONGEST_HEADER = 1 << 20  # bytes between two members of a tar archive; a header has 512
 # What zipfile, tarfile and the decompressors raise on damaged, encrypted or foreign files.
 DAMAGE = (
@@ -91,6 +93,19 @@ def read_members(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     except DAMAGE as error:
         reason = reason_of(error)
         raise UserError(f"{path} is damaged, incomplete or not a tar archive ({reason}); fetch it again.") from None
+
+
+def require_no_bomb(entry: zipfile.ZipInfo, where: str | Path) -> None:
+    """Check that a member of a zip archive is no larger than its packed size makes likely.
+
+    Raises:
+        UserError: it is; `where` begins the sentence.
+    """
+    if entry.file_size > max(UNSUSPECTED, MOST_RATIO * entry.compress_size):
+        raise UserError(
+            f"{where}: {shown(entry.filename)} is more than {MOST_RATIO} times as large as it is packed, as neither "
+            "images nor weights are; write or fetch it again."
+        )
 
 
 def _unpacked(stream: IO[bytes]) -> IO[bytes]:

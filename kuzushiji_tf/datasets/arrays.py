@@ -11,12 +11,10 @@ from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 
-from kuzushiji_tf.datasets.archives import DAMAGE
+from kuzushiji_tf.datasets.archives import DAMAGE, require_no_bomb
 from kuzushiji_tf.errors import MissingFileError, UserError, shown
 
 LARGEST = 16 << 30  # bytes of an array whose size is not known beforehand; a small file can claim any
-UNSUSPECTED = 64 << 20  # bytes of an array that may be packed however small
-MOST_RATIO = 200  # a larger one is at most so many times as large as it is packed; images of ink 5 to 30 times
 Found = TypeVar("Found", np.ndarray, dict[str, np.ndarray])
 _CHUNK = 1 << 20
 
@@ -160,10 +158,7 @@ def _read_member(
         size = math.prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or entry.file_size - stream.tell() != size:
             raise zipfile.BadZipFile
-        if size > max(UNSUSPECTED, MOST_RATIO * entry.compress_size):
-            raise UserError(
-                f"{path}: {member} is more than {MOST_RATIO} times as large as it is packed, as no images are."
-            )
+        require_no_bomb(entry, path)
         array = np.empty(shape, dtype, order="F" if fortran_order else "C")
         _fill(stream, array)
     if dtype.kind == "U" and size:

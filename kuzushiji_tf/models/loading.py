@@ -1,10 +1,13 @@
-"""Keras files of recognizers: loaded, and ended in probabilities."""
+"""Keras files of recognizers: loaded without running what they hold, and ended in probabilities."""
 
+import zipfile
 from pathlib import Path
 
 import keras
 
+from kuzushiji_tf.datasets.archives import DAMAGE, require_no_bomb
 from kuzushiji_tf.errors import MissingFileError, UserError, reason_of
+from kuzushiji_tf.files import LARGEST_TEXT
 
 PROBABILITIES = "probabilities"  # the name of a last layer whose outputs need no softmax
 
@@ -12,16 +15,37 @@ PROBABILITIES = "probabilities"  # the name of a last layer whose outputs need n
 def open_keras(path: str | Path, advice: str) -> keras.Model:
     """Load any model from a `.keras` file, without its optimizer.
 
+    Code is never run: a file with Python functions in it is refused, and so is any other format, HDF5 among them,
+    which Keras would take by its name.
+
     Args:
         advice: the end of the sentence that says that it cannot be loaded.
 
     Raises:
         UserError: it cannot.
     """
+    _require_archive(Path(path), advice)
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001  zip, JSON, HDF5 and deserialization each raise their own
+        if "safe_mode" in str(error):
+            raise UserError(f"{path} holds a Python function, which is never run: build the model without.") from None
         raise UserError(f"{path} is not a .keras file that can be loaded ({reason_of(error)}); {advice}.") from None
+
+
+def _require_archive(path: Path, advice: str) -> None:
+    """Refuse what is no `.keras` archive, and one that would unpack to more than it should."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except DAMAGE:
+        entries = []
+    if path.suffix != ".keras" or not entries:
+        raise UserError(f"{path} is not a .keras file that can be loaded (it is no such archive); {advice}.")
+    for entry in entries:
+        require_no_bomb(entry, path)
+        if entry.filename.endswith(".json") and entry.file_size > LARGEST_TEXT:
+            raise UserError(f"{path} describes its layers in more than {LARGEST_TEXT >> 20} MiB, as no model does.")
 
 
 def load_keras(path: str | Path) -> keras.Model:

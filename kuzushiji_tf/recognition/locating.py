@@ -10,6 +10,7 @@ from kuzushiji_tf.recognition.cards import CARD, EXPORTED_FILES, LABELS, find_em
 from kuzushiji_tf.workdirs import WorkDirectory
 
 SUFFIXES = (".keras", ".tflite", ".npz")
+UNSAFE = (".h5", ".hdf5", ".pkl", ".pickle", ".joblib", ".pt", ".pth")  # may run code when they are read
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def locate(path: Path, file: str | None = None) -> Located:
         )
     if path.is_dir() and not (path / "saved_model.pb").exists():
         raise UserError(f"{path} holds no recognizer: it has no config.json, {CARD} or saved_model.pb.")
+    if path.suffix.lower() in UNSAFE:
+        raise UserError(
+            f"{path} is of a format that can run code when it is read, so it is never read: name a .keras or .tflite "
+            "file."
+        )
     if path.is_file() and path.suffix not in SUFFIXES:
         raise UserError(f"{path} is not a recognizer: its name must end in one of {', '.join(SUFFIXES)}.")
     return _lone_file(path)

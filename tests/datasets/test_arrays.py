@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuzushiji_tf.datasets import arrays
+from kuzushiji_tf.datasets import archives
 from kuzushiji_tf.datasets.arrays import read_idx, read_npz_array, read_npz_arrays, read_whole_npz
 from kuzushiji_tf.errors import MissingFileError, UserError
 
@@ -235,7 +235,7 @@ def test_text_is_read_in_either_byte_order(tmp_path, order):
 
 
 def test_a_small_file_does_not_unpack_to_a_large_array(tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "UNSUSPECTED", 1 << 20)
+    monkeypatch.setattr(archives, "UNSUSPECTED", 1 << 20)
     np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((100, 256, 256), np.uint8))
     tracemalloc.start()
     try:

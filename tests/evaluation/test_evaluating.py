@@ -53,7 +53,12 @@ def test_images_that_were_not_held_out_are_measured_on_only_where_they_are_named
     own, kept = tmp_path / "own.npz", bars_dataset(20)
     recipe = TrainingConfig(dataset=str(own), image_size=12).to_dict()
     data = {"test_content_hash": kept.content_hash}
-    about = {"files": {}, "input": {"shape": [1, 12, 12, 1], "normalization": "none"}, "recipe": recipe, "training": data}
+    about = {
+        "files": {},
+        "input": {"shape": [1, 12, 12, 1], "normalization": "none"},
+        "recipe": recipe,
+        "training": data,
+    }
     if is_exported:
         write_json(tmp_path / "run" / "model.json", about)
     else:

@@ -1,13 +1,17 @@
-"""The other parsers that `fuzz.py` attacks: strokes, labels, recipes, cards, runs, pictures; and the list of all."""
+"""The other parsers that `fuzz.py` attacks: of strokes, labels, recipes, cards, runs, pictures and requests; and all."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from fuzz_datasets import array_folder, etl, idx, kkanji, npz, own_npz, svg, tar, tomoe
 from fuzz_files import NPY_TOKENS, STROKES, Files, Parser, inside, npy, picture, zipped
 from fuzz_mutations import LABEL_TOKENS, mutated, mutated_json, odd_value
+
+from kuzushiji_tf.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 CARD = ROOT / "saved_models" / "kana" / "model.json"
@@ -184,6 +188,78 @@ def pictures() -> Parser:
     return Parser(make, read)
 
 
+def http() -> Parser:
+    """Requests to the HTTP API: `serving/`."""
+    import asyncio
+
+    from kuzushiji_tf.serving.api import Service, create_app
+    from kuzushiji_tf.serving.models import load_models
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "kana").symlink_to(CARD.parent)
+        app = create_app(Service(load_models(Path(folder), copies=1), threads=1))
+    loop = asyncio.new_event_loop()
+    ink = {"strokes": STROKES, "canvas": [100, 100], "model": "kana", "top_k": 3, "script": "all"}
+    pictures = {"image/png": picture("PNG"), "image/jpeg": picture("JPEG", mode="RGB")}
+    form = b'--b\r\nContent-Disposition: form-data; name="top_k"\r\n\r\n3\r\n--b\r\nContent-Disposition: form-data; '
+    form += (
+        b'name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + pictures["image/png"] + b"\r\n--b--\r\n"
+    )
+    tokens = (
+        b"--b",
+        b"--b--",
+        b"\r\n\r\n",
+        b"; name=",
+        b"filename*=utf-8''%",
+        b'name="image"',
+        b"Content-Type:",
+        b"=?",
+    )
+    queries = (b"top_k=3&polarity=dark", b"model=kana&script=all", b"")
+
+    def make(random: Random) -> Files:
+        kind = random.choice(("application/json", *pictures, "multipart/form-data; boundary=b"))
+        if kind == "application/json":
+            body = mutated_json(ink, random)
+        else:
+            body = mutated(pictures.get(kind, form), random, (form, *pictures.values()), tokens)
+        if random.random() < 0.1:
+            kind = mutated(kind.encode(), random).replace(b"\n", b" ").decode("latin-1")
+        query = random.choice(queries)
+        query = (
+            query if random.random() < 0.8 else mutated(query, random, tokens=(b"&", b"=", b"%", b"%ff", b";", b"+"))
+        )
+        return {"body": body, "kind": kind.encode("latin-1"), "query": query}
+
+    def read(folder: Path) -> None:
+        body, kind, query = ((folder / name).read_bytes() for name in ("body", "kind", "query"))
+        status, answer = loop.run_until_complete(_asked(app, body, kind, query))
+        if status >= 500:
+            raise AssertionError(f"{status}: {answer!r}")
+        if status != 200:
+            raise UserError(json.loads(answer)["error"])
+
+    return Parser(make, read)
+
+
+async def _asked(app: Callable[..., Any], body: bytes, kind: bytes, query: bytes) -> tuple[int, bytes]:
+    """Return the status and the body of the answer to one request."""
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "root_path": ""}
+    scope |= {"path": "/v1/recognize", "query_string": query, "headers": headers, "client": ("127.0.0.1", 1)}
+    arriving = iter([{"type": "http.request", "body": body, "more_body": False}])
+    answer: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(arriving, {"type": "http.disconnect"})
+
+    async def send(message: dict[str, Any]) -> None:
+        answer.append(message)
+
+    await app(scope, receive, send)
+    return answer[0]["status"], b"".join(message.get("body", b"") for message in answer)
+
+
 PARSERS: dict[str, Callable[[], Parser]] = {
     parser.__name__: parser
     for parser in (
@@ -203,5 +279,6 @@ PARSERS: dict[str, Callable[[], Parser]] = {
         work_directory,
         checkpoints,
         pictures,
+        http,
     )
 }

@@ -180,9 +180,10 @@ def _rows_of(arrays: _Arrays, split: str) -> slice | np.ndarray:
 
 
 def _check_originals(arrays: _Arrays, originals: np.ndarray) -> None:
-    label_of = np.empty(int(originals.max()) + 1, np.int32)
-    label_of[originals] = arrays.labels
-    wrong = label_of[originals] != arrays.labels
+    names, numbers = np.unique(originals, return_inverse=True)  # of which the largest says nothing about their count
+    label_of = np.empty(len(names), np.int32)
+    label_of[numbers] = arrays.labels
+    wrong = label_of[numbers] != arrays.labels
     if wrong.any():
         row = int(wrong.argmax())
         raise UserError(

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -242,3 +243,20 @@ def test_verifying_finds_black_images_changed_content_and_mixed_originals(ours):
     labels[4] += 1
     np.save(ours / "labels.npy", labels)
     assert "original, 1," in refusal(verify_array_folder, ours)
+
+
+def test_the_largest_original_says_nothing_about_memory(foreign, ours):
+    np.save(ours / "originals.npy", np.arange(COUNT) + 2**31 - 1 - COUNT)
+    set_origin(ours, content_hash=None)
+    tracemalloc.start()
+    try:
+        assert verify_array_folder(ours)["images"] == COUNT
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [0, -1, 2000, 10**12])
+def test_the_size_that_an_origin_claims_is_that_of_an_image(ours, size):
+    set_origin(ours, image_size=size)
+    assert "at most 1024 pixels" in refusal(load_folder, ours, "train", LoadOptions())

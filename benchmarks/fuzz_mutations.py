@@ -100,7 +100,7 @@ def _double(data: bytearray, random: Random, *_: Any) -> None:
 def _repeat(data: bytearray, random: Random, *_: Any) -> None:
     start, end = _piece(data, random)
     piece = bytes(data[start:end])
-    data[end:end] = piece * (random.choice((100, 100, 1000, LONGEST)) // max(len(piece), 1))
+    data[end:end] = piece * (random.choice((100, 100, 100, 100, 100, 100, 1000, LONGEST)) // max(len(piece), 1))
 
 
 def _splice(data: bytearray, random: Random, others: Sequence[bytes], _: Any) -> None:

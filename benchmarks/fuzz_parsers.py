@@ -1,4 +1,4 @@
-"""The other parsers that `fuzz.py` attacks: of strokes, labels, recipes, cards, runs, pictures and requests; and all."""
+"""The other parsers that `fuzz.py` attacks: of strokes, labels, recipes, cards, runs, pictures, requests; and all."""
 
 import json
 import tempfile

@@ -75,7 +75,7 @@ def bounded(request: Request, most: int) -> Request:
     """
     too_long = HTTPException(413, f"The body is longer than {most:,} bytes, the most that is read.")
     declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > most:
+    if not declared.isdecimal() or len(declared) > 18 or int(declared) > most:
         raise too_long
     received = 0
 

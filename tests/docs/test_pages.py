@@ -179,3 +179,21 @@ def test_the_changelog_begins_with_this_version():
 def test_what_a_page_shows_is_a_picture_of_moderate_size():
     for path in (ROOT / "docs" / "images").iterdir():
         assert path.suffix == ".png" and path.stat().st_size < 200_000, path
+
+
+def _tests_of(path: str) -> set[str]:
+    return set(re.findall(r"^def (test_\w+)", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_test_that_a_page_names_is_there(page):
+    for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", _text(page)):
+        assert name in _tests_of(path), f"{path}::{name}"
+
+
+def test_each_row_of_the_page_about_security_has_a_test():
+    rows = [line for line in _text("docs/security.md").splitlines() if line.startswith("| ")]
+    tables = [row for row in rows if row.startswith("| what it could do")]
+    promises = [row for row in rows if row.count(" | ") == 2 and row not in tables]
+    assert len(tables) == 3 and len(promises) > 35
+    assert [row for row in promises if not re.search(r"`tests/[\w/]+\.py::test_\w+` \|$", row)] == []

@@ -544,3 +544,8 @@ def test_a_jpeg_picture_of_a_thousand_scans_holds_up_no_thread(client):
     answer = client.post("/v1/recognize", content=content + last * 1000, headers={"Content-Type": "image/jpeg"})
     assert answer.status_code == 422 and "scans" in answer.json()["error"]
     assert time.process_time() - start < 2
+
+
+def test_a_length_of_thousands_of_digits_is_too_long(client):
+    headers = {"Content-Type": "application/json", "Content-Length": "9" * 5000}
+    assert client.post("/v1/recognize", content=b"{}", headers=headers).status_code == 413

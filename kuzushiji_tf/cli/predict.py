@@ -1,6 +1,5 @@
 """`predict`: pictures or strokes of single characters -> ranked characters."""
 
-import json
 import math
 import sys
 from dataclasses import asdict, dataclass

@@ -229,12 +229,14 @@ def _read(file: Path) -> tuple[Restored, dict[str, np.ndarray]]:
         raise ValueError(file)
     head, _, arrays = content.partition(b"\n")
     state = parse_json(head.decode(), file)
-    counts = [state.get(name) for name in ("epoch", "step")] if isinstance(state, dict) else []
-    if not (counts and all(type(count) is int for count in counts) and isinstance(state.get("callbacks"), list)):
+    if not isinstance(state, dict):
+        raise TypeError(file)
+    epoch, step, callbacks = (state.get(name) for name in ("epoch", "step", "callbacks"))
+    if not (isinstance(epoch, int) and isinstance(step, int) and isinstance(callbacks, list)):
         raise ValueError(file)
     values = read_whole_npz(io.BytesIO(arrays), file)
     metrics = _taken_metrics(values)
-    return Restored(Place(*counts), state["callbacks"], metrics), values
+    return Restored(Place(epoch, step), callbacks, metrics), values
 
 
 def _assign(values: dict[str, np.ndarray], model: keras.Model, file: Path) -> None:

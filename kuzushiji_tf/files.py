@@ -1,14 +1,18 @@
-"""Files that appear whole or not at all: write beside the target, flush, then replace."""
+"""Files that appear whole or not at all: write beside the target, flush, then replace.
+
+What a process that was killed left beside a target is removed by the next that writes there.
+"""
 
 import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from kuzushiji_tf.errors import MissingFileError, UserError
 LARGEST_TEXT = 16 << 20  # bytes of a text file: labels, cards, recipes, strokes
 DEEPEST_JSON = 32  # levels of lists and objects; what is read here has six
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_TEMPORARY = re.compile(r"\..*-[a-z0-9_]{8}\.tmp(\.[^.]+)?")
 _LEAST_SPACE = 1 << 16  # bytes; a disk with less is full, whatever a writer's error says
 
 
@@ -32,18 +37,18 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _naming(target):
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+        _sweep(target.parent)
+        handle, temporary = _held_temporary(target)
     try:
         with _full_disk_named(target):
             yield temporary
-            with open(temporary, "rb+") as stream:
-                os.fsync(stream.fileno())
+            _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, target)
+        _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextmanager
@@ -58,24 +63,88 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
     if target.exists() and not target.is_dir():
         raise UserError(f"{target} is a file, and a folder has to be written there: move it away, or name another.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _naming(target):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    old = temporary.with_name(temporary.name + ".old")
-    try:
-        with _alone(target), _full_disk_named(target):
-            yield temporary
-            temporary.chmod(0o777 & ~_umask())
-            if target.exists():
-                os.rename(target, old)
-            try:
-                os.rename(temporary, target)
-            except OSError:
-                if old.exists():
-                    os.rename(old, target)
-                raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
+    with _alone(target):
+        temporary = target.with_name(f".{target.name}.tmp")
+        recover_folder(target)
         shutil.rmtree(temporary, ignore_errors=True)
+        with _naming(target):
+            temporary.mkdir()
+        try:
+            with _full_disk_named(target):
+                yield temporary
+                replace_folder(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Give a folder beside `target` its name and its place; the caller alone writes there."""
+    for path in (*new.rglob("*"), new):
+        _sync(path)
+    old = _old(target)
+    if target.exists():
+        os.rename(target, old)
+    try:
+        os.rename(new, target)
+    except OSError:
+        if old.exists():
+            os.rename(old, target)
+        raise
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(target: Path) -> None:
+    """Undo what a process has left that was killed in `replace_folder`; the caller alone writes there."""
+    old = _old(target)
+    if old.exists() and not target.exists():
+        os.rename(old, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _held_temporary(target: Path) -> tuple[int, Path]:
+    """Return a new file beside a target, and what holds it: while that is open, `_sweep` leaves it."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=f".tmp{target.suffix}", dir=target.parent)
+        if is_ours_alone(handle, Path(name)):
+            return handle, Path(name)
+        os.close(handle)  # somebody swept at that moment
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files of processes that are no more."""
+    for path in filter(is_temporary, folder.iterdir()):
+        with suppress(OSError), open(path, "rb") as stream:
+            if is_ours_alone(stream.fileno(), path):
+                path.unlink()
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a file has a name that `atomic_path` gives, so that it is nobody's once its process is no more."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def is_ours_alone(handle: int, path: Path) -> bool:
+    """Lock an open file or folder until it is closed; return whether nobody else had, nor has removed or renamed it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _sync(path: Path) -> None:
+    """Wait until what a file or a folder holds is on the disk; some network file systems know that of files only."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError) if path.is_dir() else nullcontext():
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -86,13 +155,10 @@ def _alone(target: Path) -> Iterator[None]:
         UserError: somebody else is.
     """
     path = target.with_name(f".{target.name}.lock")
-    with open(path, "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_ours = os.path.samestat(os.fstat(lock.fileno()), os.stat(path))  # not, if it was just removed
-        except (BlockingIOError, FileNotFoundError):
-            is_ours = False
-        if not is_ours:
+    with _naming(target):
+        lock = open(path, "w", encoding="utf-8")  # noqa: SIM115 -- closed by the block that follows
+    with lock:
+        if not is_ours_alone(lock.fileno(), path):
             raise UserError(f"{target} is being written by another process; wait for it, or name another folder.")
         try:
             yield

@@ -12,8 +12,6 @@ evaluation/   one folder a data set
 export/       the exported recognizer
 """
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +22,7 @@ from typing import Any
 from kuzushiji_tf.characters.labels import Labels
 from kuzushiji_tf.config import TrainingConfig, config_from_dict
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.files import read_json, write_json
+from kuzushiji_tf.files import is_ours_alone, is_temporary, read_json, write_json
 
 LOCK = ".lock"
 CHECKPOINT = "epoch-{}.state"
@@ -137,8 +135,8 @@ class WorkDirectory(TrainingFolder):
         return [part for part in (*files, *folders) if part.exists()]
 
     def clear(self) -> None:
-        """Remove the run's own files and folders, and nothing else."""
-        for part in self.parts:
+        """Remove the run's own files and folders, and nothing else; config.json last, by which they are its own."""
+        for part in reversed(self.parts):
             if part.is_dir():
                 shutil.rmtree(part, ignore_errors=True)
             else:
@@ -161,7 +159,7 @@ def reserved(path: Path | None, config: TrainingConfig, overwrite: bool, resume:
     Raises:
         UserError, MissingFileError: another process has it, or as `require_usable`.
     """
-    path = path or _take_next(config)
+    path = path or take_unused(f"{Path(config.dataset).resolve().name}-{config.model}")  # it may be a folder's path
     require_usable(path, config, overwrite, resume)
     with locked(path):
         require_usable(path, config, overwrite, resume)  # again: another may have had it until now
@@ -183,7 +181,7 @@ def require_usable(path: Path, config: TrainingConfig, overwrite: bool, resume: 
     if resume:
         _require_resumable(workdir, config)
         return
-    others = [entry.name for entry in path.iterdir() if entry.name != LOCK] if path.exists() else []
+    others = foreign_files(path) if path.exists() else []
     if others and not overwrite:
         what = "a run" if workdir.config_file.exists() else f"other files ({others[0]})"
         raise UserError(
@@ -194,6 +192,11 @@ def require_usable(path: Path, config: TrainingConfig, overwrite: bool, resume: 
         raise UserError(f"{path} holds {workdir.parts[0].name}, but not a run; choose another --workdir.")
     if workdir.parts:
         _ = workdir.description  # refuses a config.json that no run wrote
+
+
+def foreign_files(path: Path) -> list[str]:
+    """Return the names in a folder but for the lock and what a process left that was killed as it wrote."""
+    return [entry.name for entry in path.iterdir() if entry.name != LOCK and not is_temporary(entry)]
 
 
 @contextmanager
@@ -209,12 +212,7 @@ def locked(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is a file; a run needs a folder of its own.")
     path.mkdir(parents=True, exist_ok=True)
     with open(path / LOCK, "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_ours = os.path.samestat(os.fstat(lock.fileno()), os.stat(path / LOCK))  # not, if it was just removed
-        except (BlockingIOError, FileNotFoundError):
-            is_ours = False
-        if not is_ours:
+        if not is_ours_alone(lock.fileno(), path / LOCK):
             raise UserError(f"{path} is in use by another run; wait for it, or choose another --workdir.")
         try:
             yield
@@ -232,6 +230,15 @@ def _require_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
         )
     if not workdir.has_checkpoint:
         raise MissingFileError(f"{workdir.path} has no checkpoint to resume from; start again with --overwrite.")
+    require_settings(workdir, config)
+
+
+def require_settings(workdir: WorkDirectory, config: TrainingConfig) -> None:
+    """Refuse a config that is not that of a run.
+
+    Raises:
+        UserError: it has another value somewhere.
+    """
     before, now = workdir.config.to_dict(), config.to_dict()
     changed = [name for name in now if now[name] != before[name]]
     if changed:
@@ -275,19 +282,12 @@ def _kind_of(config_file: Path) -> str | None:
     return description.get("kind") if isinstance(description, dict) else None
 
 
-def next_path(config: TrainingConfig, root: Path = RUNS) -> Path:
-    """Return the first unused `runs/<dataset>-<model>-<number>`."""
-    dataset = Path(config.dataset).resolve().name  # which may be a folder's path
-    return unused_path(f"{dataset}-{config.model}", root)
-
-
-def _take_next(config: TrainingConfig) -> Path:
-    """Make the folder of `next_path`, which nobody else gets then, however close they follow."""
-    RUNS.mkdir(parents=True, exist_ok=True)
+def take_unused(name: str) -> Path:
+    """Make the folder of `unused_path`, which nobody else gets then, however close they follow."""
     while True:
-        path = next_path(config)
+        path = unused_path(name)
         with suppress(FileExistsError):
-            path.mkdir()
+            path.mkdir(parents=True)
             return path
 
 

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -156,11 +158,11 @@ def test_an_error_on_a_disk_with_space_stays_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("appear", [atomic_path, atomic_folder])
 def test_a_folder_that_may_not_be_written_to_is_told_by_the_name_asked_for(tmp_path, monkeypatch, appear):
-    def refuse(**_):
+    def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / ".x-g9a2vwak"))
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(PermissionError) as refused, appear(tmp_path / "x"):
         pass
     assert refused.value.filename == str(tmp_path / "x")
@@ -189,3 +191,63 @@ def test_no_more_of_a_text_is_read_than_any_has(tmp_path, monkeypatch):
     (tmp_path / "endless").symlink_to("/dev/zero")
     with pytest.raises(UserError, match="16 MiB"):
         read_text(tmp_path / "endless")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from kuzushiji_tf import files
+
+target, renames = Path(sys.argv[1]), int(sys.argv[2])
+rename = os.rename
+
+def rename_and_die(source, target):
+    global renames
+    rename(source, target)
+    renames -= 1
+    if not renames:
+        os.kill(os.getpid(), 9)
+
+os.rename = rename_and_die
+with files.atomic_path(target.parent / "history.csv") as temporary, files.atomic_folder(target) as folder:
+    temporary.write_text("half")
+    (folder / "new.txt").write_text("new")
+    if not renames:
+        os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("renames, there", [(0, ["old.txt"]), (1, None), (2, ["new.txt"])])
+def test_what_a_killed_process_leaves_is_mended_by_the_next_that_writes_there(tmp_path, renames, there):
+    target = tmp_path / "export"
+    with atomic_folder(target) as folder:
+        write_text(folder / "old.txt", "old")
+    subprocess.run([sys.executable, "-c", KILLED, str(target), str(renames)], check=False)
+    assert len(names(tmp_path)) > 1
+    assert there == (names(target) if target.exists() else None)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target):
+        raise KeyboardInterrupt
+    assert names(target) == (there or ["old.txt"])
+    write_text(tmp_path / "another.txt", "")
+    assert names(tmp_path) == ["another.txt", "export"]
+
+
+def test_what_a_living_process_is_writing_stays(tmp_path):
+    with atomic_path(tmp_path / "model.keras") as temporary:
+        temporary.write_text("whole")
+        write_text(tmp_path / "another.txt", "")
+        write_text(tmp_path / ".name-12345678.tmpl", "somebody else's")
+    assert (tmp_path / "model.keras").read_text() == "whole"
+    write_text(tmp_path / "another.txt", "")
+    assert names(tmp_path) == [".name-12345678.tmpl", "another.txt", "model.keras"]
+
+
+def test_a_name_is_on_the_disk_before_a_file_counts_as_written(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}")))
+    write_text(tmp_path / "file", "")
+    assert synced[-1] == str(tmp_path)
+    with atomic_folder(tmp_path / "folder") as folder:
+        (folder / "file").write_text("")
+    assert {str(tmp_path / ".folder.tmp"), str(tmp_path / ".folder.tmp" / "file")} < set(synced)
+    assert synced[-1] == str(tmp_path)

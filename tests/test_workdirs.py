@@ -7,7 +7,7 @@ import pytest
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
-from kuzushiji_tf.workdirs import WorkDirectory, find_last, next_path, require_usable, reserved, run_folders
+from kuzushiji_tf.workdirs import WorkDirectory, find_last, require_usable, reserved, run_folders, unused_path
 
 CONFIG = TrainingConfig(epochs=7)
 
@@ -29,11 +29,12 @@ def test_without_a_run_the_sentence_says_how_to_start_one(tmp_path):
         find_last(tmp_path)
 
 
-def test_each_run_gets_a_number_of_its_own(tmp_path):
-    first = next_path(CONFIG, tmp_path)
-    first.mkdir()
-    second = next_path(CONFIG, tmp_path)
-    assert (first.name, second.name) == ("kana-preact_resnet20-1", "kana-preact_resnet20-2")
+def test_each_run_gets_a_number_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        with reserved(None, CONFIG, overwrite=False, resume=False) as workdir:
+            assert workdir.path.name == f"kana-preact_resnet20-{number}"
+            make_run(workdir.path)
 
 
 @pytest.mark.parametrize("text", ["not JSON", "[]", "{}", '{"config": {}}'])
@@ -57,15 +58,15 @@ def test_a_folder_is_free_again_when_its_run_has_ended(tmp_path):
 
 def test_a_folder_that_was_taken_by_another_meanwhile_is_not_taken_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    free = next_path(CONFIG)
+    free = unused_path("kana-preact_resnet20")
 
-    def slow(config):
-        path = next_path(config)
+    def slow(name):
+        path = unused_path(name)
         if path == free:
             path.mkdir(parents=True)  # another was faster
         return path
 
-    monkeypatch.setattr("kuzushiji_tf.workdirs.next_path", slow)
+    monkeypatch.setattr("kuzushiji_tf.workdirs.unused_path", slow)
     with reserved(None, CONFIG, overwrite=False, resume=False) as workdir:
         assert workdir.path.name.endswith("-2")
 

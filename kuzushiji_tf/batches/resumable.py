@@ -1,6 +1,5 @@
 """A folder that takes long to write: filled under a hidden name, kept when the process dies, finished by the next."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.files import write_json
+from kuzushiji_tf.files import is_ours_alone, recover_folder, replace_folder, write_json
 
 
 @contextmanager
@@ -35,7 +34,9 @@ def resumable_folder(
     hidden.mkdir(parents=True, exist_ok=True)
     handle = os.open(hidden, os.O_RDONLY)
     try:
-        _lock(handle, hidden, target)
+        if not is_ours_alone(handle, hidden):
+            raise UserError(f"{target} is being written by another process; wait for it.")
+        recover_folder(target)
         _claim(hidden, origin_name, json.loads(json.dumps(origin)), overwrite)
         try:
             yield hidden
@@ -43,19 +44,9 @@ def resumable_folder(
             if not is_worth_keeping(hidden):
                 shutil.rmtree(hidden, ignore_errors=True)
             raise
-        _publish(hidden, target)
+        replace_folder(hidden, target)
     finally:
         os.close(handle)
-
-
-def _lock(handle: int, hidden: Path, target: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_ours = os.path.samestat(os.fstat(handle), os.stat(hidden))  # not, if it has just got its final name
-    except (BlockingIOError, FileNotFoundError):
-        is_ours = False
-    if not is_ours:
-        raise UserError(f"{target} is being written by another process; wait for it.")
 
 
 def _claim(hidden: Path, name: str, origin: dict[str, Any], overwrite: bool) -> None:
@@ -73,12 +64,3 @@ def _claim(hidden: Path, name: str, origin: dict[str, Any], overwrite: bool) -> 
         for part in hidden.iterdir():
             shutil.rmtree(part) if part.is_dir() else part.unlink()
         write_json(hidden / name, origin)
-
-
-def _publish(hidden: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        os.rename(target, old)
-    os.rename(hidden, target)
-    shutil.rmtree(old, ignore_errors=True)

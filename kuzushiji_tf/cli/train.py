@@ -4,12 +4,15 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kuzushiji_tf.batches.loading import with_absolute_paths
 from kuzushiji_tf.batches.startup import start_tensorflow
+from kuzushiji_tf.cli.resuming import Resume
 from kuzushiji_tf.config import TrainingConfig, load_recipe
 from kuzushiji_tf.datasets.registry import parts_of
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models import require_model
 from kuzushiji_tf.runtime import termination_raised
+from kuzushiji_tf.training.resuming import finished_run, resolved
 from kuzushiji_tf.workdirs import CHECKPOINT_MINUTES, WorkDirectory, find_last, require_usable
 
 
@@ -20,7 +23,9 @@ class TrainFlags:
     recipe: Path | None = None  # a TOML file with the settings; flags given beside it win
     workdir: Path | None = None  # the folder of the run; default: runs/<dataset>-<model>-<number>
     data_dir: Path | None = None  # where the data set's files are; default: KUZUSHIJI_DATA, then a download
-    resume: bool = False  # continue an interrupted run (that of --workdir, or the last one)
+    # continue an interrupted run (that of --workdir, or the last one); auto: if there is one, else start it, and do
+    # nothing if it is finished
+    resume: Resume = False
     # train a finished run (that of --workdir, or the last one) for so many more epochs; the rate then goes along the
     # schedule of all of them together: a cosine, which had ended at 0, rises to where it would be by then
     extend: int = 0
@@ -35,18 +40,20 @@ def default_flags(arguments: list[str]) -> TrainFlags:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--recipe", type=Path)
     parser.add_argument("--workdir", type=Path)
-    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--resume", nargs="?", const=True, choices=["auto"])
     parser.add_argument("--extend", type=int, default=0)
     try:
         early, _ = parser.parse_known_args(arguments)
     except argparse.ArgumentError:
         return TrainFlags()
-    is_continued = early.resume or early.extend
+    is_auto = early.resume == "auto"
+    is_continued = (early.resume and not is_auto) or early.extend
     if early.recipe and is_continued:
         raise UserError(
             "--resume and --extend continue with the settings that the run was started with: leave --recipe out."
         )
-    if is_continued:
+    begun = early.workdir and WorkDirectory(early.workdir).config_file.exists()
+    if is_continued or (is_auto and begun and not early.recipe):
         workdir = WorkDirectory(early.workdir) if early.workdir else find_last()
         return TrainFlags(workdir=workdir.path, config=workdir.config)
     return TrainFlags(config=load_recipe(early.recipe) if early.recipe else TrainingConfig())
@@ -61,11 +68,15 @@ def run(flags: TrainFlags) -> None:
     """
     if flags.overwrite and (flags.resume or flags.extend or not flags.workdir):
         raise UserError("--overwrite replaces the run that --workdir names: give both, and no --resume or --extend.")
-    config = flags.config
+    config = with_absolute_paths(flags.config)
+    if flags.resume == "auto" and finished_run(flags.workdir, config):
+        print(f"The run in {flags.workdir} is finished.")
+        return
+    resume, overwrite = resolved(flags.resume, flags.overwrite, flags.workdir)
     require_model(config.model, config.architecture)
     parts_of(config.dataset)  # refuses a name that nothing has
     if flags.workdir and not flags.extend:
-        require_usable(flags.workdir, config, flags.overwrite, flags.resume)
+        require_usable(flags.workdir, config, overwrite, resume)
     with termination_raised():
         start_tensorflow()
         from kuzushiji_tf.training.runs import train
@@ -74,8 +85,8 @@ def run(flags: TrainFlags) -> None:
             config,
             flags.workdir,
             data_dir=flags.data_dir,
-            overwrite=flags.overwrite,
-            resume=flags.resume,
+            overwrite=overwrite,
+            resume=resume,
             extend=flags.extend,
             checkpoint_minutes=flags.checkpoint_minutes,
             devices=flags.devices,

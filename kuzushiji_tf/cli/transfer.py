@@ -10,11 +10,13 @@ import tyro
 
 from kuzushiji_tf.cli import transfer_use as use
 from kuzushiji_tf.cli.actions import action_defaults
+from kuzushiji_tf.cli.resuming import Resume
 from kuzushiji_tf.config import load_recipe
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.runtime import termination_raised
 from kuzushiji_tf.transfer.config import STAGES, TransferConfig
-from kuzushiji_tf.transfer.workdirs import ChainFolder, find_last_chain, next_chain
+from kuzushiji_tf.transfer.workdirs import KIND, ChainFolder, find_last_chain
+from kuzushiji_tf.workdirs import unused_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,9 @@ class TrainFlags:
     recipe: Path | None = None  # a TOML file with the settings; default: those of the chain in --workdir
     workdir: Path | None = None  # the chain; default: a new runs/transfer-<number>, for one stage the last chain
     data_dir: Path | None = None  # where Kuzushiji-Kanji is; default: KUZUSHIJI_DATA, then a download
-    resume: bool = False  # continue an interrupted training (of --workdir, or the last one)
+    # continue an interrupted training (of --workdir, or the last one); auto: if there is one, else start it, and do
+    # nothing if it is finished
+    resume: Resume = False
     overwrite: bool = False  # replace the stage that --workdir holds, and all that build on it
 
 
@@ -68,29 +72,29 @@ def train(flags: TrainFlags) -> None:
         UserError, MissingFileError: as `stages.train_stages` does, or flags contradict each other.
         KeyboardInterrupt: with a sentence that says how to continue.
     """
-    if flags.resume and flags.recipe:
+    is_auto = flags.resume == "auto"
+    if is_auto and not flags.workdir:
+        raise UserError("--resume auto continues what a folder holds, or starts it there: name it with --workdir.")
+    if flags.resume and flags.recipe and not is_auto:
         raise UserError("--resume continues with the settings that the training was started with: leave --recipe out.")
     if flags.overwrite and (flags.resume or not flags.workdir):
         raise UserError("--overwrite needs --workdir and excludes --resume: it replaces what that folder holds.")
     chain = _chain_of(flags)
     config = load_recipe(flags.recipe, TransferConfig) if flags.recipe else _settings_of(chain, flags)
     stages = STAGES if flags.stage == "all" else (flags.stage,)
+    if is_auto and all(chain.stage(name).is_finished for name in stages):
+        print(f"The training in {chain.path} is finished.")
+        return
     chain.require_predecessors(stages[0])  # said at once, before TensorFlow is loaded
-    print(f"training a transfer chain in {chain.path}", flush=True)
     from kuzushiji_tf.batches.startup import start_tensorflow
 
-    try:
-        with termination_raised():
-            start_tensorflow()
-            from kuzushiji_tf.transfer.stages import StageOptions, train_stages
+    with termination_raised():
+        start_tensorflow()
+        from kuzushiji_tf.transfer.stages import StageOptions, train_stages
 
-            options = StageOptions(stages, flags.data_dir, flags.overwrite, flags.resume, partial(print, flush=True))
-            train_stages(config, chain.path, options)
-    except KeyboardInterrupt as stop:
-        if not chain.config_file.exists():
-            raise
-        stopped = "Stopped; the last step is kept; continue with:"
-        raise type(stop)(f"{stopped} {chain.command(flags.stage)} --resume") from None
+        options = StageOptions(stages, flags.data_dir, flags.overwrite, flags.resume, partial(print, flush=True))
+        is_new = not (flags.workdir or chain.path.exists())
+        chain = train_stages(config, None if is_new else chain.path, options)
     print(f"\nNext:\n{_next_step(chain)}")
 
 
@@ -100,15 +104,16 @@ def _chain_of(flags: TrainFlags) -> ChainFolder:
         return ChainFolder(flags.workdir)
     if flags.resume:
         return find_last_chain()
+    new = ChainFolder(unused_path(KIND))
     try:
-        return next_chain() if flags.stage == "all" else find_last_chain()
+        return new if flags.stage == "all" else find_last_chain()
     except MissingFileError:
-        return next_chain()
+        return new
 
 
 def _settings_of(chain: ChainFolder, flags: TrainFlags) -> TransferConfig:
     """Return the settings of a chain that exists, or the defaults for a new one."""
-    return chain.config if flags.resume or chain.config_file.exists() else TransferConfig()
+    return chain.config if flags.resume is True or chain.config_file.exists() else TransferConfig()
 
 
 def _next_step(chain: ChainFolder) -> str:

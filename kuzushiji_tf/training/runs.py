@@ -25,6 +25,7 @@ from kuzushiji_tf.training.checkpoints import last_checkpoint
 from kuzushiji_tf.training.distillation import find_teacher
 from kuzushiji_tf.training.distribution import choose_devices, device_name
 from kuzushiji_tf.training.preparation import Run
+from kuzushiji_tf.training.resuming import Resume, finished_run, resolved
 from kuzushiji_tf.training.starting import find_start
 from kuzushiji_tf.workdirs import CHECKPOINT_MINUTES, WorkDirectory, find_last, reserved
 
@@ -36,7 +37,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     dataset: CharacterDataset | None = None,
     data_dir: str | Path | None = None,
     overwrite: bool = False,
-    resume: bool = False,
+    resume: Resume = False,
     extend: int = 0,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
     devices: Sequence[str] | None = None,
@@ -53,7 +54,8 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
             to be told what they measure on.
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
         overwrite: replace an earlier run there, once nothing is wrong with the new one.
-        resume: continue an interrupted run there; its config must be `config`.
+        resume: continue an interrupted run there; its config must be `config`. `auto`: if there is one; start it, if
+            there is none, and return at once, if it is finished.
         extend: train a finished run there for so many more epochs, as `resume` does; until they are there, what it
             ended with stands. Its schedule is then that of all epochs together.
         checkpoint_minutes: after which the state is saved in the middle of an epoch too; 0: only after each.
@@ -77,6 +79,10 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         raise UserError(f"checkpoint_minutes is {checkpoint_minutes}; it must be a number not below 0.")
     require_model(config.model, config.architecture)
     chosen = ["CPU:0"] if is_neighbors(config.model) else choose_devices(devices)
+    if resume == "auto" and (finished := finished_run(folder, config)):
+        report(f"The run in {finished.path} is finished.")
+        return finished
+    resume, overwrite = resolved(resume, overwrite, folder)
     path = Path(folder) if folder else find_last().path if resume or extend else None
     options = options_of_run(config, Path(data_dir) if data_dir else None)
     data = dataset or load_dataset(config.dataset, "train", options)
@@ -105,7 +111,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
     return workdir
 
 
-def _require_sense(overwrite: bool, resume: bool, extend: int) -> None:
+def _require_sense(overwrite: bool, resume: Resume, extend: int) -> None:
     if extend < 0:
         raise UserError(f"extend is {extend}; it must be at least 1, or left out.")
     if extend and (resume or overwrite):

@@ -1,6 +1,7 @@
 """Train the stages of a chain, each in a folder of its own, each upon those before it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from kuzushiji_tf.files import write_json
 from kuzushiji_tf.runtime import versions_of
 from kuzushiji_tf.training.checkpoints import load_checkpoint
 from kuzushiji_tf.training.fitting import Sitting
+from kuzushiji_tf.training.resuming import Resume
 from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
 from kuzushiji_tf.transfer.data import ChainData, load_chain_data
 from kuzushiji_tf.transfer.setups import Setup, set_up
-from kuzushiji_tf.transfer.workdirs import ChainFolder, StageFolder, building_on
-from kuzushiji_tf.workdirs import locked
+from kuzushiji_tf.transfer.workdirs import KIND, ChainFolder, StageFolder, building_on
+from kuzushiji_tf.workdirs import locked, take_unused
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg", "shapely")
 
@@ -27,39 +29,41 @@ class StageOptions:
         stages: in the order of `config.STAGES`.
         data_dir: where the files of Kuzushiji-Kanji are; None means `KUZUSHIJI_DATA`, then the download cache.
         overwrite: first remove these stages and all that build on them.
-        resume: continue the one that was interrupted.
+        resume: continue the one that was interrupted; `auto`: if there is one.
         report: is told what happens, line by line.
     """
 
     stages: Sequence[str] = STAGES
     data_dir: Path | None = None
     overwrite: bool = False
-    resume: bool = False
+    resume: Resume = False
     report: Callable[[str], None] = lambda _: None
 
 
-def train_stages(config: TransferConfig, path: Path, options: StageOptions = StageOptions()) -> ChainFolder:
+def train_stages(config: TransferConfig, path: Path | None, options: StageOptions = StageOptions()) -> ChainFolder:
     """Train stages of a chain in its work directory.
 
     Of several stages those that are finished already are left as they are.
 
     Args:
         config: every setting; those of stages that stay must be the ones that they were trained with.
-        path: the work directory; created if need be.
+        path: the work directory; created if need be; None: the next free `runs/transfer-<number>`.
         options: which stages, and how.
 
     Raises:
         UserError: a stage is finished, was begun, builds on one that is not trained or has changed, or had other
             settings; the directory holds something else or is in use; or the loss became NaN.
         MissingFileError: the files of Kuzushiji-Kanji are not there, or there is no chain to resume.
-        KeyboardInterrupt: the user stopped the run; its last step is in the stage's `checkpoints/`.
+        KeyboardInterrupt: the user stopped the run; its last step is in the stage's `checkpoints/`, and the
+            sentence says how to continue.
     """
-    chain = ChainFolder(path)
+    chain = ChainFolder(path or take_unused(KIND))
     stages = options.stages
-    if options.resume:
+    if options.resume is True:
         _ = chain.config
     chain.require_predecessors(stages[0])  # before anything is written
-    with locked(path):
+    options.report(f"training a transfer chain in {chain.path}")
+    with locked(chain.path), _told_how_to_continue(chain, stages):
         chain.require_ours()
         replaced = building_on(stages) if options.overwrite else ()
         waiting = _waiting(chain, stages, replaced, options.resume)
@@ -76,13 +80,27 @@ def train_stages(config: TransferConfig, path: Path, options: StageOptions = Sta
     return chain
 
 
-def _waiting(chain: ChainFolder, stages: Sequence[str], replaced: Sequence[str], resume: bool) -> list[str]:
+@contextmanager
+def _told_how_to_continue(chain: ChainFolder, stages: Sequence[str]) -> Iterator[None]:
+    """Give a KeyboardInterrupt the sentence that says how to continue the training, where it can be."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if not chain.config_file.exists():
+            raise
+        command = chain.command(stages[0] if len(stages) == 1 else "all")
+        raise type(stop)(f"Stopped; the last step is kept; continue with: {command} --resume") from None
+
+
+def _waiting(chain: ChainFolder, stages: Sequence[str], replaced: Sequence[str], resume: Resume) -> list[str]:
     """Return which of the stages asked for are to be trained."""
     waiting = [name for name in stages if name in replaced or not chain.stage(name).is_finished]
     begun = [name for name in waiting if name not in replaced and chain.stage(name).is_resumable]
     if not waiting:
         for name in stages:
             chain.require_unchanged(name)
+        if resume == "auto":
+            return []
         what = " and ".join(building_on(stages))
         raise UserError(
             f"In {chain.path} {' and '.join(stages)} {'is' if len(stages) == 1 else 'are'} already trained: replace "

@@ -20,7 +20,7 @@ from kuzushiji_tf.config import config_from_dict
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import read_json, write_json
 from kuzushiji_tf.transfer.config import PREDECESSORS, STAGES, TransferConfig
-from kuzushiji_tf.workdirs import LOCK, RUNS, TrainingFolder, run_folders, unused_path
+from kuzushiji_tf.workdirs import RUNS, TrainingFolder, foreign_files, run_folders
 
 KIND = "transfer"  # says that a config.json is a chain's
 WEIGHTS = {
@@ -143,7 +143,7 @@ class ChainFolder:
         if self.config_file.exists():
             _ = self.config
             return
-        others = [entry.name for entry in self.path.iterdir() if entry.name != LOCK]
+        others = foreign_files(self.path)
         if others:
             raise UserError(f"{self.path} holds other files ({others[0]}) and no chain; choose another --workdir.")
 
@@ -220,11 +220,6 @@ def find_last_chain(root: Path = RUNS) -> ChainFolder:
             f"There is no chain under {root}/ yet; train one with: python -m kuzushiji_tf transfer train"
         )
     return ChainFolder(folders[-1])
-
-
-def next_chain(root: Path = RUNS) -> ChainFolder:
-    """Return the first unused `runs/transfer-<number>`."""
-    return ChainFolder(unused_path(KIND, root))
 
 
 def _read(file: Path, keys: set[str]) -> dict[str, Any]:

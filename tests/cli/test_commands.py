@@ -159,6 +159,8 @@ def test_an_unknown_command_is_refused_with_the_nearest(capsys):
         (["train", "--recipe", "nothing.toml"], "nothing.toml"),
         (["train", "--resume"], "runs/"),
         (["train", "--resume", "--workdir", "nowhere"], "nowhere"),
+        (["train", "--resume", "auto"], "--workdir"),
+        (["train", "--checkpoint-minutes", "-1"], "checkpoint_minutes is -1"),
         (["train", "--dataset", "kmnist", "--data-dir", "nowhere"], "nowhere"),
         (["evaluate"], "runs/"),
         (["evaluate", "nowhere"], "nowhere"),

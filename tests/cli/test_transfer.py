@@ -87,6 +87,7 @@ def test_help_shows_every_stage_and_needs_no_tensorflow():
         (["train", "--recipe", "nothing.toml"], "nothing.toml"),
         (["train", "--resume"], "python -m kuzushiji_tf transfer train"),
         (["train", "--resume", "--workdir", "nowhere"], "nowhere"),
+        (["train", "--resume", "auto"], "--workdir"),
         (["train", "--resume", "--recipe", "quick.toml"], "--recipe"),
         (["train", "--overwrite"], "--workdir"),
         (["train", "--overwrite", "--resume", "--workdir", "x"], "--resume"),

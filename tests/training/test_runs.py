@@ -184,7 +184,7 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path, settings):
     assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
 
 
-class PressIn(keras.callbacks.Callback):
+class StopIn(keras.callbacks.Callback):
     """Sends a Ctrl-C in a step of the third epoch, or in its validation."""
 
     def __init__(self, where):
@@ -220,7 +220,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_at_that_step(
     config = replace(QUICK, epochs=3, **settings)
     whole = training.train(config, tmp_path / "whole")
     with monkeypatch.context() as patched:
-        patched.setattr(fitting, "Progress", lambda *_: PressIn(where))
+        patched.setattr(fitting, "Progress", lambda *_: StopIn(where))
         with pytest.raises(KeyboardInterrupt, match=f"of step {step} of epoch 3"):
             training.train(config, tmp_path / "stopped")
     resumed = training.train(config, tmp_path / "stopped", resume=True)
@@ -239,7 +239,7 @@ def test_the_state_is_saved_in_the_middle_of_epochs_as_often_as_asked(tmp_path, 
 
 
 def test_a_resumed_epoch_counts_its_time_and_its_steps_from_its_beginning(tmp_path, monkeypatch, ctrl_c_raises):
-    class Bar(PressIn):
+    class Bar(StopIn):
         def __init__(self, where):
             super().__init__(where)
             self.steps = 0
@@ -271,6 +271,28 @@ def test_a_run_resumed_from_the_older_checkpoint_equals_an_uninterrupted_one(tmp
     assert "epoch-2.state is damaged" in said[0] and "epoch-1.state" in said[0]
     assert history(resumed) == history(whole)
     assert all(np.array_equal(x, y) for x, y in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_resume_auto_starts_a_run_continues_it_and_leaves_it_when_it_is_finished(tmp_path, monkeypatch, capsys):
+    config, path, said = replace(QUICK, epochs=2), tmp_path / "run", []
+    whole = training.train(config, tmp_path / "whole", resume="auto")
+    interrupted(monkeypatch, config, path, epochs=1)
+    resumed = training.train(config, path, resume="auto")
+    assert history(resumed) == history(whole)
+    before = resumed.final.read_bytes()
+    assert training.train(config, path, resume="auto", report=said.append).path == path
+    assert said == [f"The run in {path} is finished."] and resumed.final.read_bytes() == before
+    assert main(["train", "--resume", "auto", "--workdir", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == said[0]
+    with pytest.raises(UserError, match="seed = 0, not 1"):
+        training.train(replace(config, seed=1), path, resume="auto")
+
+
+def test_resume_auto_begins_a_run_anew_that_died_before_its_first_checkpoint(stopped):
+    shutil.rmtree(stopped.checkpoints)
+    (stopped.path / ".config-12345678.tmp.json").touch()
+    workdir = training.train(QUICK, stopped.path, resume="auto")
+    assert workdir.description["result"]["last_epoch"]["epoch"] == 4
 
 
 def test_images_that_are_not_square_are_refused_before_a_run_begins(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import signal
 from dataclasses import replace
 
 import keras
@@ -101,14 +102,17 @@ class StopAfter(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == self._epochs:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)  # which is heeded after the next step
 
 
 def interrupt(monkeypatch, chain, name, epochs=2, **options):
     with monkeypatch.context() as patched:
         patched.setattr(fitting, "Progress", lambda *_: StopAfter(epochs))
-        with pytest.raises(KeyboardInterrupt):
+        earlier = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs are started without it
+        with pytest.raises(KeyboardInterrupt, match=f"--stage {name} .*--resume"):
             train_stages(QUICK, chain.path, StageOptions((name,), **options))
+        signal.signal(signal.SIGINT, earlier)
+    assert (chain.stage(name).checkpoints / f"epoch-{epochs}-step-1.state").exists()
 
 
 def test_every_stage_learns_and_leaves_a_complete_folder(whole):

@@ -100,17 +100,16 @@ def attack(name: str, numbers: range, tally: Tally, progress: Any = None) -> Non
         progress: a shared number that says which input is the next.
     """
     parser = PARSERS[name]()
-    place = str(IN_MEMORY) if IN_MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=place) as folder, _alarm():
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder, alarm():
         target = Path(folder) / "input"
         before = _peak()
         for number in numbers:
             if progress is not None:
                 progress.value = number
             files = parser.make(Random(f"{name}/{number}"))
-            _write(target, files)
+            write_files(target, files)
             tally.inputs += 1
-            what = _attempt(parser, target)
+            what = attempt(parser, target)
             tally.read += what is None
             if what:
                 tally.add(Defect(number, what))
@@ -119,7 +118,7 @@ def attack(name: str, numbers: range, tally: Tally, progress: Any = None) -> Non
                 return
 
 
-def _attempt(parser: Any, target: Path) -> str | None:
+def attempt(parser: Any, target: Path) -> str | None:
     """Return what is wrong with how a parser takes an input: nothing at all, "" where it refused it in order."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
@@ -157,12 +156,17 @@ def _place_of(error: BaseException) -> str:
     return f" at {frames[-1].filename.rpartition('kuzushiji_tf/')[2]}:{frames[-1].lineno}" if frames else ""
 
 
-def _write(target: Path, files: dict[str, bytes]) -> None:
+def write_files(target: Path, files: dict[str, bytes]) -> None:
     """Write the files of an input into a folder, in place of those of the one before."""
     shutil.rmtree(target, ignore_errors=True)
     for name, content in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(content)
+
+
+def memory_folder() -> str | None:
+    """Return a folder that is kept in memory; None: the system's temporary one."""
+    return str(IN_MEMORY) if IN_MEMORY.is_dir() else None
 
 
 def _peak() -> float:
@@ -171,7 +175,9 @@ def _peak() -> float:
 
 
 @contextmanager
-def _alarm() -> Iterator[None]:
+def alarm() -> Iterator[None]:
+    """Let `attempt` end what takes too long."""
+
     def ring(*_: Any) -> None:
         raise TooSlow
 

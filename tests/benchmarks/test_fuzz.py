@@ -9,6 +9,7 @@ from random import Random
 import fuzz
 import pytest
 from fuzz_files import Parser
+from fuzz_guided import Choices
 from fuzz_parsers import PARSERS
 
 from kuzushiji_tf.errors import UserError
@@ -89,3 +90,12 @@ def test_a_process_that_dies_is_a_defect_of_the_input_that_it_died_of_and_the_ne
     monkeypatch.setitem(PARSERS, "bad", lambda: Parser(lambda random: {"file": b""}, read))
     tally = fuzz.attack_in_processes("bad", 10, 5)
     assert [defect.number for defect in tally.defects.values()] == [12] and tally.inputs == 5
+
+
+def test_a_guided_input_is_what_its_bytes_choose():
+    make = PARSERS["recipes"]().make
+    inputs = [bytes(range(first, first + 60)) for first in range(0, 180, 20)]
+    made = [str(make(Choices(said))) for said in inputs]
+    assert made == [str(make(Choices(said))) for said in inputs] and len(set(made)) > len(inputs) // 2
+    drawn = Choices(bytes(range(256)) * 4)
+    assert all(0 <= drawn.random() < 1 and drawn.randrange(10) < 10 for _ in range(100))

@@ -25,24 +25,21 @@ def load_npz(path: Path, split: str, options: LoadOptions) -> CharacterDataset:
     It holds `images` uint8 `[n, height, width]`, `labels` (text `[n]`: characters, or code points such as `U+3042`)
     and, where known, `writers` (text or integers `[n]`). All of a file is dark on light or all is light on dark. The
     character is found in each image as in any picture (see `pictures.to_ink`), and brought to `options.image_size`
-    pixels square, or the longer side of the file's images. Images without ink are left out. `all` has every image;
-    `train` and `test` are split by writer, or else by class and content.
+    pixels square, or the longer side of the file's images, at most 1,024. Images without ink are left out. `all` has
+    every image; `train` and `test` are split by writer, or else by class and content.
 
     Raises:
         MissingFileError: no such file.
-        UserError: the file is damaged, holds pickled objects or other arrays, or has no such split.
+        UserError: the file is damaged, holds pickled objects or other arrays, its images are too large, or it has no
+            such split.
     """
     check_split(path, split)
-    size = options.image_size
     arrays = read_npz_arrays(path, {"images": ("uint8", (3, 4)), "labels": ("text", (1,))}, {"writers": ("any", (1,))})
     images, labels, writers = _gray(path, arrays["images"]), arrays["labels"], arrays.get("writers")
     for name, values in (("labels", labels), ("writers", writers)):
         if values is not None and len(values) != len(images):
             raise UserError(f"{path} holds {len(images):,} images, but {len(values):,} {name}; it needs one for each.")
-    if size is None:
-        size = max(images.shape[1:])
-        if size > LARGEST_SIZE:
-            raise UserError(f"{path}: its images are {size:,} pixels long; say with --image-size how large they get.")
+    size = options.image_size or _longer_side(path, images)
     classes, numbers = _classes(path, labels)
     groups = None if writers is None else np.unique(writers, return_inverse=True)[1].astype(np.int32)
     # By what the file holds, and not by the ink: the same images are held out in whatever way ink is found.
@@ -75,6 +72,13 @@ def _gray(path: Path, images: np.ndarray) -> np.ndarray:
     if images.shape[1] * images.shape[2] > LARGEST_IMAGE:
         raise UserError(f"{path}: its images have more than {LARGEST_IMAGE:,} pixels; cut the characters out.")
     return images.reshape(images.shape[:3])
+
+
+def _longer_side(path: Path, images: np.ndarray) -> int:
+    side = max(images.shape[1:])
+    if side > LARGEST_SIZE:
+        raise UserError(f"{path}: its images are {side:,} pixels long; say with --image-size how large they get.")
+    return side
 
 
 def _as_ink(images: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:

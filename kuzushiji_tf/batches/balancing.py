@@ -5,6 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from kuzushiji_tf.batches.augmentation import augment, normals, parameters_from_uniforms, uniform_columns
+from kuzushiji_tf.batches.holding import held
 from kuzushiji_tf.batches.sampling import BalancedPlan, position_uniforms
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
@@ -47,7 +48,7 @@ def balanced_maker(
     Returns:
         uint8 `[k, h, w]`, int32 `[k]`, int64 `[k]`; k must be known when the function is traced.
     """
-    images, labels = tf.constant(dataset.images), tf.constant(dataset.labels)
+    images, labels = held(dataset.images), tf.constant(dataset.labels)
     changed = _changer(*copy_changes(augmentation, dataset.image_size), plan.seed, dataset.image_size)
 
     def make(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

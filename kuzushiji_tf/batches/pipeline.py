@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kuzushiji_tf.batches.augmentation import augment, parameters_from_uniforms, uniform_columns
 from kuzushiji_tf.batches.balancing import balanced_maker
+from kuzushiji_tf.batches.holding import held
 from kuzushiji_tf.batches.sampling import BalancedPlan, ClassSampling, EpochPlan
 from kuzushiji_tf.config import ImageAugmentation
 from kuzushiji_tf.datasets import CharacterDataset
@@ -85,7 +86,7 @@ def _row_maker(
     dataset: CharacterDataset, rows: np.ndarray | ClassSampling, plan: EpochPlan, changes: Changes
 ) -> _Maker:
     """Return what makes batches of the rows at given positions, augmented anew in each pass."""
-    images, labels = tf.constant(dataset.images), tf.constant(dataset.labels)
+    images, labels = held(dataset.images), tf.constant(dataset.labels)
     rows_at = rows.rows if isinstance(rows, ClassSampling) else _gather_from(rows)
     shape = (plan.step_size, *dataset.image_size, 1)
     change = _augmenter(changes.augmentation, plan, dataset.image_size)

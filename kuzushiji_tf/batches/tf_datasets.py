@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from kuzushiji_tf.batches.holding import held
 from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.datasets.core import CharacterDataset
 from kuzushiji_tf.errors import UserError
@@ -29,7 +30,7 @@ def as_tf_dataset(
     if batch_size < 1 or not len(dataset):
         problem = f"batch_size is {batch_size}; it must be at least 1" if len(dataset) else "there is no image"
         raise UserError(f"{dataset.name}: {problem}.")
-    images, labels, classes = tf.constant(dataset.images), tf.constant(dataset.labels), len(dataset.classes)
+    images, labels, classes = held(dataset.images), tf.constant(dataset.labels), len(dataset.classes)
     count = len(dataset)
 
     def fetch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

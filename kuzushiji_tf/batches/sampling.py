@@ -26,13 +26,15 @@ class EpochPlan:
         count: positions of the data set (real or virtual).
         batch_size: positions a step takes; never more than there are.
         seed: of every pass's order.
-        epoch_images: positions of an epoch, rounded down to whole steps (at least one); 0: a pass.
+        epoch_images: positions of an epoch, rounded down to whole executions (at least one); 0: a pass.
+        steps_per_execution: steps that are taken at once, so that an epoch has a multiple of them.
     """
 
     count: int
     batch_size: int
     seed: int
     epoch_images: int = 0
+    steps_per_execution: int = 1
 
     @property
     def step_size(self) -> int:
@@ -47,7 +49,8 @@ class EpochPlan:
     @property
     def steps_per_epoch(self) -> int:
         """Steps between two validations."""
-        return max(self.epoch_images // self.step_size, 1) if self.epoch_images else self.steps_per_pass
+        steps = self.epoch_images // self.step_size if self.epoch_images else self.steps_per_pass
+        return max(steps // self.steps_per_execution, 1) * self.steps_per_execution
 
     def positions(self, pass_number: tf.Tensor, step: tf.Tensor, steps: int | tf.Tensor = 1) -> tf.Tensor:
         """Return the positions int64 `[step_size]` of a step of a pass; a pass never takes one twice.

@@ -1,8 +1,10 @@
 """Every setting of a training run, defined once; the flags and the recipes are made from these classes.
 
-`rules` says what a value has to be, `training` holds the classes, `recipes` reads them from TOML and JSON.
+`rules` says what a value has to be, `training` holds the classes, `recipes` reads them from TOML and JSON. `cluster` is
+about the machines that train together.
 """
 
+from kuzushiji_tf.config.cluster import Cluster, cluster_of_environment, cluster_of_flags, write_environment
 from kuzushiji_tf.config.recipes import Leaderboard, config_from_dict, load_leaderboard, load_recipe
 from kuzushiji_tf.config.rules import (
     AT_LEAST_ONE,
@@ -35,15 +37,19 @@ __all__ = [
     "POSITIVE",
     "SMALLEST_SIZE",
     "Architecture",
+    "Cluster",
     "Distillation",
     "ImageAugmentation",
     "Leaderboard",
     "Neighbors",
     "Rule",
     "TrainingConfig",
+    "cluster_of_environment",
+    "cluster_of_flags",
     "config_from_dict",
     "load_leaderboard",
     "load_recipe",
     "require",
     "require_finite",
+    "write_environment",
 ]

@@ -156,6 +156,10 @@ class TrainingConfig:
     population_images: int = 0
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # the type of number that the layers compute with
     jit: bool = False  # compile the training step with XLA
+    # batch normalization over the images of a step on all devices together, instead of over each device's own
+    synchronize: bool = False
+    steps_per_execution: int = 1  # steps that the devices take before they report; an epoch is a multiple of it
+    deterministic: bool = False  # equal runs give equal bits on GPUs too, where that makes training slower
     architecture: Architecture = field(default_factory=Architecture)
     neighbors: Neighbors = field(default_factory=Neighbors)
     distillation: Distillation = field(default_factory=Distillation)
@@ -166,7 +170,7 @@ class TrainingConfig:
         if not self.dataset.strip() or (self.classes is not None and not self.classes.strip()):
             empty = "classes" if self.dataset.strip() else "dataset"
             raise UserError(f"{empty} is empty; name some, or leave it out.")
-        require(AT_LEAST_ONE, self, ("per_class", "epochs", "batch_size"))
+        require(AT_LEAST_ONE, self, ("per_class", "epochs", "batch_size", "steps_per_execution"))
         if self.image_size is not None and not SMALLEST_SIZE <= self.image_size <= LARGEST_SIZE:
             raise UserError(
                 f"image_size is {self.image_size}; it must be in {SMALLEST_SIZE} <= value <= {LARGEST_SIZE:,}."

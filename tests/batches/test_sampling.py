@@ -58,6 +58,8 @@ def test_an_epoch_ends_after_the_images_it_was_given():
     assert EpochPlan(1000, 64, seed=0, epoch_images=10).steps_per_epoch == 1
     assert EpochPlan(1000, 64, seed=0, epoch_images=5000).steps_per_epoch == 78
     assert EpochPlan(1000, 64, seed=0, epoch_images=200).steps_per_pass == 15
+    assert EpochPlan(1000, 64, seed=0, steps_per_execution=4).steps_per_epoch == 12
+    assert EpochPlan(1000, 64, seed=0, steps_per_execution=40).steps_per_epoch == 40
 
 
 @pytest.mark.parametrize(

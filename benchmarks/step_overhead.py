@@ -27,6 +27,7 @@ import numpy as np
 import tyro
 
 from kuzushiji_tf.batches.loading import options_of_run
+from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.config import ImageAugmentation, TrainingConfig
 from kuzushiji_tf.datasets import load_dataset
 from kuzushiji_tf.training.compiling import compiled_models
@@ -86,7 +87,8 @@ def overhead(config: TrainingConfig, flags: Flags) -> float:
     rows = np.arange(config.epoch_images) % len(data)
     images = data.images[rows, ..., None].astype(np.float32)
     targets = np.eye(len(data.classes), dtype=np.float32)[data.labels[rows]]
-    _, plain = compiled_models(config, data.image_size, len(data.classes), flags.steps)
+    plan = EpochPlan(len(images), config.batch_size, config.seed)
+    _, plain = compiled_models(config, data.image_size, len(data.classes), plan)
     turns = InTurns(lambda: plain.fit(images, targets, config.batch_size, verbose=0))
     with tempfile.TemporaryDirectory() as folder:
         train(config, Path(folder) / "run", data_dir=flags.data_dir, callbacks=[turns])

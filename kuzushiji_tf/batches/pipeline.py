@@ -24,11 +24,17 @@ class Changes:
             (`balancing.copy_changes`).
         plain_from: the step (over all epochs) from which on images are shown as they are; not for a virtual set.
         mix: what `mixup.mixer` returned; changes what a batch is as it says.
+        rows: of each batch that are made, int `[n]`, where other machines make the others; None: all.
     """
 
     augmentation: ImageAugmentation = field(default_factory=ImageAugmentation)
     plain_from: int | None = None
     mix: Callable[..., tuple[Any, Any]] | None = None
+    rows: np.ndarray | None = None
+
+    def of_made(self, values: tf.Tensor) -> tf.Tensor:
+        """Return what belongs to the rows that are made, of values `[step_size, ...]` of a whole batch."""
+        return values if self.rows is None else tf.gather(values, self.rows)
 
 
 class _Step(NamedTuple):
@@ -63,10 +69,11 @@ def training_batches(
         start_step: steps (over all epochs) to leave out, at no cost.
 
     Returns:
-        (`images` float32 `[step_size, h, w, 1]` 0..255, `targets` float32 `[step_size, classes]`) without end.
+        (`images` float32 `[step_size, h, w, 1]` 0..255, `targets` float32 `[step_size, classes]`) without end; of
+        `changes.rows` alone, where these are given.
     """
     if isinstance(rows, BalancedPlan):
-        make = _virtual_maker(dataset, rows, plan, changes)
+        make = _virtual_maker(dataset, rows, changes)
     else:
         make = _row_maker(dataset, rows, plan, changes)
     classes = len(dataset.classes)
@@ -74,7 +81,8 @@ def training_batches(
     def make_batch(step: tf.Tensor) -> tuple[Any, tf.Tensor]:
         is_plain = tf.constant(False) if changes.plain_from is None else step >= changes.plain_from
         when = _Step(step // plan.steps_per_pass, step % plan.steps_per_pass, is_plain)
-        images, labels = make(plan.positions(when.pass_number, when.number), when)
+        positions = tf.ensure_shape(plan.positions(when.pass_number, when.number), plan.step_size)
+        images, labels = make(changes.of_made(positions), when)
         targets = tf.one_hot(labels, classes)
         return (images, targets) if changes.mix is None else changes.mix(images, targets, step, is_plain)
 
@@ -88,12 +96,11 @@ def _row_maker(
     """Return what makes batches of the rows at given positions, augmented anew in each pass."""
     images, labels = held(dataset.images), tf.constant(dataset.labels)
     rows_at = rows.rows if isinstance(rows, ClassSampling) else _gather_from(rows)
-    shape = (plan.step_size, *dataset.image_size, 1)
-    change = _augmenter(changes.augmentation, plan, dataset.image_size)
+    change = _augmenter(changes, plan, dataset.image_size)
 
     def make(positions: tf.Tensor, when: _Step) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = rows_at(positions, when.pass_number)
-        batch = tf.ensure_shape(tf.cast(tf.gather(images, chosen), tf.float32)[..., None], shape)
+        chosen = tf.ensure_shape(rows_at(positions, when.pass_number), positions.shape)
+        batch = tf.cast(tf.gather(images, chosen), tf.float32)[..., None]
         if change is None:
             changed = batch
         elif changes.plain_from is None:
@@ -110,21 +117,25 @@ def _gather_from(rows: np.ndarray) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor
     return lambda positions, _pass: tf.gather(constant, positions)
 
 
-def _virtual_maker(dataset: CharacterDataset, balanced: BalancedPlan, plan: EpochPlan, changes: Changes) -> _Maker:
+def _virtual_maker(dataset: CharacterDataset, balanced: BalancedPlan, changes: Changes) -> _Maker:
     """Return what makes batches of a virtual set's images at given positions; they are the same in every pass."""
     images_at = balanced_maker(dataset, balanced, changes.augmentation)
 
     def make(positions: tf.Tensor, _when: _Step) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels, _ = images_at(tf.ensure_shape(positions, plan.step_size))
+        images, labels, _ = images_at(positions)
         return tf.cast(images, tf.float32)[..., None], labels
 
     return make
 
 
 def _augmenter(
-    augmentation: ImageAugmentation, plan: EpochPlan, image_size: tuple[int, int]
+    changes: Changes, plan: EpochPlan, image_size: tuple[int, int]
 ) -> Callable[[tf.Tensor, _Step], tf.Tensor] | None:
-    """Return what augments a step's images float32 `[step_size, h, w, 1]`; None where nothing is to be changed."""
+    """Return what augments a step's images float32 `[n, h, w, 1]`; None where nothing is to be changed.
+
+    What is drawn for an image depends on its place in the whole batch, whichever rows of it are made.
+    """
+    augmentation = changes.augmentation
     if augmentation == ImageAugmentation():
         return None
     columns = uniform_columns(augmentation, image_size)
@@ -138,10 +149,10 @@ def _augmenter(
     def draw_and_change(images: tf.Tensor, when: _Step) -> tf.Tensor:
         fold_in = tf.random.experimental.stateless_fold_in
         seed = fold_in(fold_in(tf.constant([plan.seed, 0xA06], tf.int64), when.pass_number), when.number)
-        uniforms = tf.random.stateless_uniform((plan.step_size, columns), seed)
+        uniforms = changes.of_made(tf.random.stateless_uniform((plan.step_size, columns), seed))
         noise = None
         if augmentation.noise:
-            noise = tf.random.stateless_uniform((plan.step_size, *image_size, 2), fold_in(seed, 1))
+            noise = changes.of_made(tf.random.stateless_uniform((plan.step_size, *image_size, 2), fold_in(seed, 1)))
         return change(images, uniforms, noise)
 
     return draw_and_change

@@ -1,13 +1,21 @@
 """`train`: a recipe or flags -> a trained recognizer in a work directory."""
 
 import argparse
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from kuzushiji_tf.batches.loading import with_absolute_paths
 from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.cli.resuming import Resume
-from kuzushiji_tf.config import TrainingConfig, load_recipe
+from kuzushiji_tf.config import (
+    TrainingConfig,
+    cluster_of_environment,
+    cluster_of_flags,
+    load_recipe,
+    write_environment,
+)
 from kuzushiji_tf.datasets.registry import parts_of
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models import require_model
@@ -32,6 +40,10 @@ class TrainFlags:
     overwrite: bool = False  # replace the run that --workdir holds, once nothing is wrong with the new one
     checkpoint_minutes: float = CHECKPOINT_MINUTES  # save within an epoch as often as this; 0: only after each
     devices: tuple[str, ...] = ()  # to train on, such as GPU:0 GPU:1; default: all GPUs, or else the processor
+    # one device, several mirrored ones of this machine, or several machines; auto: what devices and TF_CONFIG ask for
+    strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
+    workers: str | None = None  # host:port,host:port of all machines that train together, as TF_CONFIG may name them
+    worker_index: int | None = None  # which of the workers this is; 0 is the chief, who alone writes
     config: TrainingConfig = field(default_factory=TrainingConfig)
 
 
@@ -42,10 +54,15 @@ def default_flags(arguments: list[str]) -> TrainFlags:
     parser.add_argument("--workdir", type=Path)
     parser.add_argument("--resume", nargs="?", const=True, choices=["auto"])
     parser.add_argument("--extend", type=int, default=0)
+    parser.add_argument("--workers")
+    parser.add_argument("--worker-index", type=int)
     try:
         early, _ = parser.parse_known_args(arguments)
     except argparse.ArgumentError:
         return TrainFlags()
+    cluster = cluster_of_flags(early.workers, early.worker_index) or cluster_of_environment()
+    if early.resume and cluster and cluster.index and not early.recipe:
+        return TrainFlags()  # the chief has the folder, and tells the others
     is_auto = early.resume == "auto"
     is_continued = (early.resume and not is_auto) or early.extend
     if early.recipe and is_continued:
@@ -69,29 +86,41 @@ def run(flags: TrainFlags) -> None:
     if flags.overwrite and (flags.resume or flags.extend or not flags.workdir):
         raise UserError("--overwrite replaces the run that --workdir names: give both, and no --resume or --extend.")
     config = with_absolute_paths(flags.config)
-    if flags.resume == "auto" and finished_run(flags.workdir, config):
-        print(f"The run in {flags.workdir} is finished.")
-        return
-    resume, overwrite = resolved(flags.resume, flags.overwrite, flags.workdir)
     require_model(config.model, config.architecture)
     parts_of(config.dataset)  # refuses a name that nothing has
-    if flags.workdir and not flags.extend:
-        require_usable(flags.workdir, config, overwrite, resume)
+    if cluster := cluster_of_flags(flags.workers, flags.worker_index):
+        write_environment(cluster)
+    cluster = cluster_of_environment()
+    is_chief = cluster is None or cluster.index == 0
+    if is_chief and (flags.workdir or flags.resume == "auto") and not flags.extend:
+        finished = flags.resume == "auto" and finished_run(flags.workdir, config)
+        if finished and cluster is None:  # otherwise the others are to hear of it
+            print(f"The run in {flags.workdir} is finished.")
+            return
+        if not finished and flags.workdir:
+            resume, overwrite = resolved(flags.resume, flags.overwrite, flags.workdir)
+            require_usable(flags.workdir, config, overwrite, resume)
+    if cluster and os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "2":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # of a worker that is gone TensorFlow says twenty lines
     with termination_raised():
-        start_tensorflow()
+        start_tensorflow(finds_devices=cluster is None)
         from kuzushiji_tf.training.runs import train
 
         workdir = train(
             config,
             flags.workdir,
             data_dir=flags.data_dir,
-            overwrite=overwrite,
-            resume=resume,
+            overwrite=flags.overwrite,
+            resume=flags.resume,
             extend=flags.extend,
             checkpoint_minutes=flags.checkpoint_minutes,
             devices=flags.devices,
+            strategy=flags.strategy,
             report=_say,
         )
+    if not is_chief:
+        print(f"\nThe chief has the run, in {workdir.path}.")
+        return
     result = workdir.description["result"]
     steps = [f"python evaluate.py {workdir.path}    (scores and pictures)"]
     if workdir.final.exists():  # a nearest-neighbor model has neither

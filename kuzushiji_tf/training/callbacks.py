@@ -62,10 +62,11 @@ class History(keras.callbacks.Callback):
     `SpeedMeter` adds. A resumed run takes its rows from the checkpoint, whatever has become of the file.
 
     Args:
+        path: of the file; None: the chief of several machines writes it.
         figures: names of the loss and the metrics.
     """
 
-    def __init__(self, path: Path, figures: Sequence[str] = FIGURES):
+    def __init__(self, path: Path | None, figures: Sequence[str] = FIGURES):
         super().__init__()
         self._path = path
         self._columns = (*figures, *(f"val_{name}" for name in figures), *SpeedMeter.FIGURES)
@@ -81,6 +82,8 @@ class History(keras.callbacks.Callback):
             self._write()
 
     def _write(self) -> None:
+        if self._path is None:
+            return
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, self.rows[-1], lineterminator="\n")
         writer.writeheader()
@@ -104,11 +107,12 @@ class StopOnNan(keras.callbacks.Callback):
         self._advice = advice
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch % _NAN_CHECK_STEPS == 0:
+        if batch >= self._next:  # several steps may be taken at once
+            self._next = batch + _NAN_CHECK_STEPS
             self._check(logs["loss"], "loss", f"step {batch + 1}")
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch + 1
+        self._epoch, self._next = epoch + 1, 0
 
     def on_epoch_end(self, epoch, logs=None):
         self._check(logs["loss"], "loss", "its last step")
@@ -180,12 +184,13 @@ class Progress(keras.callbacks.Callback):
         self._title = title
 
     def on_epoch_begin(self, epoch, logs=None):
-        title = f"{self._title} {epoch + 1}/{self._epochs}"
+        title, self._next = f"{self._title} {epoch + 1}/{self._epochs}", 0
         self._bar = tqdm(total=self._steps, desc=title, unit="step", leave=False, disable=None)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._bar.update()
-        if batch % _NAN_CHECK_STEPS == 0:
+        self._bar.update(batch + 1 - self._bar.n)
+        if batch >= self._next:
+            self._next = batch + _NAN_CHECK_STEPS
             self._bar.set_postfix({name: f"{float(logs[name]):.4f}" for name in self._figures})
 
     def on_epoch_end(self, epoch, logs=None):

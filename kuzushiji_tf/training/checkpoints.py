@@ -197,8 +197,10 @@ def save_for_use(
 
 def _in_float32(operation: keras.Operation) -> keras.Operation:
     # What is not a layer, such as a slice, computes in its input's precision.
-    dtype = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
-    return type(operation).from_config(operation.get_config() | dtype)
+    changes: dict[str, Any] = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
+    if isinstance(operation, keras.layers.BatchNormalization):
+        changes["synchronized"] = False  # which is about training
+    return type(operation).from_config(operation.get_config() | changes)
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.models import build_model
 from kuzushiji_tf.models.capsnet import reconstruction_graph
@@ -11,23 +12,27 @@ from kuzushiji_tf.models.mixing import count_mixable, mixing_graph
 from kuzushiji_tf.training.epoch_metrics import MacroPrecision, MacroRecall
 from kuzushiji_tf.training.freezing import freeze
 from kuzushiji_tf.training.losses import MarginLoss
+from kuzushiji_tf.training.sharing import shared_model
 
 
 def compiled_models(
     config: TrainingConfig,
     image_size: tuple[int, int],
     classes: int,
-    steps_per_epoch: int,
+    plan: EpochPlan,
     teacher: keras.Model | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Return a new recognizer of the config, and the compiled model that trains it; call it under the strategy's scope.
 
-    The two are one, unless training adds to the recognizer's graph: manifold mixup, a decoder that redraws images, or
-    the teacher of `config.distillation`.
+    The two are one, unless training adds to the recognizer's graph: manifold mixup, a decoder that redraws images, the
+    teacher of `config.distillation`, or several devices.
     """
     recognizer = build_model(
         config.model, image_size, classes, config.seed, config.precision, architecture=config.architecture
     )
+    for layer in recognizer.layers if config.synchronize else ():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
     freeze(recognizer, config.freeze)
     model = recognizer
     if config.mixing == "manifold":
@@ -38,16 +43,18 @@ def compiled_models(
         model = distillation_graph(
             recognizer, teacher, config.distillation.teacher_weight, config.distillation.temperature
         )
+    model = shared_model(model, plan.step_size)
     model.compile(
-        optimizer=_optimizer(config, steps_per_epoch),
+        optimizer=_optimizer(config, plan.steps_per_epoch),
         loss=_loss(config),
         loss_weights=None if teacher is None else 1 - config.distillation.teacher_weight,
-        weighted_metrics=[  # batches that several devices share are filled up with images of weight 0
+        metrics=[
             keras.metrics.CategoricalAccuracy(name="accuracy"),
             MacroPrecision(classes, name="precision"),
             MacroRecall(classes, name="recall"),
         ],
         jit_compile=config.jit,
+        steps_per_execution=config.steps_per_execution,
     )
     return recognizer, model
 

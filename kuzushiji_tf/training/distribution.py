@@ -1,16 +1,18 @@
-"""Which devices train: one, or several under `MirroredStrategy`, which then share each batch."""
+"""Which devices train: one, several under `MirroredStrategy`, or those of several machines."""
 
 import os
 import platform
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
+from kuzushiji_tf.config import cluster_of_environment
 from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.training.workers import Team, join_cluster
 
 
 def choose_devices(names: Sequence[str] | None = None) -> list[str]:
@@ -33,49 +35,48 @@ def choose_devices(names: Sequence[str] | None = None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def make_strategy(devices: list[str]) -> tf.distribute.Strategy:
-    """Return the strategy for the devices that `choose_devices` returned.
+def form_team(strategy: str = "auto", names: Sequence[str] | None = None) -> Team:
+    """Return what trains, having waited for the other machines where there are some.
 
-    Keras wants one strategy object a process: create it once, and build the model under its scope.
-    """
-    if len(devices) > 1:
-        return tf.distribute.MirroredStrategy(devices)
-    if devices == choose_devices()[:1]:
-        return tf.distribute.get_strategy()  # which computes there anyway
-    return tf.distribute.OneDeviceStrategy(devices[0])
-
-
-def divide_evenly(
-    batches: tf.data.Dataset | None, replicas: int, count: int, batch_size: int
-) -> tf.data.Dataset | None:
-    """Return batches that replicas can share equally; together they have the loss and the metrics of one.
-
-    TensorFlow gives the last replicas fewer images of a batch that does not divide, or none, whose mean loss is not a
-    number; Keras takes the mean of the replicas' means, whatever each has. So a batch is filled up with copies of its
-    first image that weigh nothing, and its own images weigh so much more that the mean over all is theirs.
+    Where there are, call it once, before TensorFlow has started.
 
     Args:
-        batches: (inputs, targets); None: there are none.
-        replicas: how many share a batch.
-        count: images over which the mean is taken: those of a training step, or of the whole validation.
-        batch_size: images of each batch; the last one may have fewer.
+        strategy: `one` device; `mirrored`: several of this machine; `multiworker`: several machines; `auto`: what
+            `TF_CONFIG` and the devices ask for.
+        names: of devices, as `choose_devices` takes them.
 
-    Returns:
-        (inputs, targets, weights float32 `[n]`), n a multiple of `replicas`; the batches themselves where all divide.
+    Raises:
+        UserError: there is no such device, or no such cluster, or the other machines do not appear.
     """
-    whole, rest = divmod(count, batch_size)
-    filled = replicas * (whole * -(-batch_size // replicas) + -(-rest // replicas))
-    if batches is None or filled == count:
-        return batches
+    cluster = cluster_of_environment()
+    if strategy == "multiworker" or (strategy == "auto" and cluster):
+        if not cluster:
+            raise UserError(
+                "Several machines train together where each is told of all: set TF_CONFIG, or give --workers and "
+                "--worker-index."
+            )
+        if names:
+            raise UserError(
+                f"A worker trains on all of its GPUs: leave --devices {' '.join(names)} out, and hide the others with "
+                "CUDA_VISIBLE_DEVICES."
+            )
+        return join_cluster(cluster)
+    devices = choose_devices(names)
+    if strategy == "one":
+        if names and len(devices) > 1:
+            raise UserError(f"--strategy one trains on one device: choose one of {', '.join(devices)}.")
+        devices = devices[:1]
+    if len(devices) > 1 or strategy == "mirrored":
+        return Team(_mirrored(tuple(devices)), devices)
+    if devices == choose_devices()[:1]:
+        return Team(tf.distribute.get_strategy(), devices)  # which computes there anyway
+    return Team(tf.distribute.OneDeviceStrategy(devices[0]), devices)
 
-    def fill(inputs: Any, targets: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
-        size = targets.shape[0] or tf.shape(targets)[0]
-        rows = tf.concat([tf.range(size), tf.zeros(-size % replicas, tf.int32)], axis=0)
-        weights = tf.where(tf.range(tf.size(rows)) < size, filled / count, 0.0)
-        inputs, targets = tf.nest.map_structure(lambda values: tf.gather(values, rows), (inputs, targets))
-        return inputs, targets, weights
 
-    return batches.map(fill, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+@cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """Return the strategy of devices; a second one would take the sums of the first for its own."""
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def device_name(devices: Sequence[str] | None = None) -> str:

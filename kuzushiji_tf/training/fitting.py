@@ -15,6 +15,7 @@ from kuzushiji_tf.training.callbacks import FIGURES, History, Progress, SpeedMet
 from kuzushiji_tf.training.checkpoints import BEGINNING, Restored, last_checkpoint
 from kuzushiji_tf.training.distribution import device_name
 from kuzushiji_tf.training.saving import Checkpoint
+from kuzushiji_tf.training.sharing import build_metrics
 from kuzushiji_tf.workdirs import CHECKPOINT_MINUTES, TrainingFolder
 
 
@@ -27,7 +28,8 @@ class Sitting:
         plan: the order of what is trained on.
         epochs: of the whole training.
         restored: where the last sitting ended, if there was one.
-        checkpoint_minutes: after which the state is saved in the middle of an epoch; 0: it is not.
+        checkpoint_minutes: after which the state is saved in the middle of an epoch; 0: it is not; None: not even where
+            it is stopped there.
         stateful: callbacks whose state belongs to the training.
         others: further callbacks.
         figures: names of the loss and the metrics.
@@ -35,13 +37,15 @@ class Sitting:
         title: begins that line.
         advice: what to change where the loss becomes NaN.
         devices: that train, as `distribution.choose_devices` takes them.
+        validation_steps: of batches that several devices share; None: as many as there are.
+        writes: whether this machine does; of several that train together one alone does.
     """
 
     folder: TrainingFolder
     plan: EpochPlan
     epochs: int
     restored: Restored = BEGINNING
-    checkpoint_minutes: float = CHECKPOINT_MINUTES
+    checkpoint_minutes: float | None = CHECKPOINT_MINUTES
     stateful: Sequence[keras.callbacks.Callback] = ()
     others: Sequence[keras.callbacks.Callback] = ()
     figures: Sequence[str] = FIGURES
@@ -49,6 +53,8 @@ class Sitting:
     title: str = "epoch"
     advice: str = "lower --learning-rate, or use --precision float32"
     devices: Sequence[str] | None = None
+    validation_steps: int | None = None
+    writes: bool = True
 
     def fit(self, model: keras.Model, batches: tf.data.Dataset, validation: tf.data.Dataset | None) -> dict[str, Any]:
         """Train a compiled model on endless batches, which begin where the last sitting ended.
@@ -60,7 +66,7 @@ class Sitting:
             UserError: the loss became NaN, or the disk is full.
             KeyboardInterrupt: Ctrl-C or, as `Terminated`, SIGTERM; the last step is in a checkpoint.
         """
-        history = History(self.folder.history_file, self.figures)
+        history = History(self.folder.history_file if self.writes else None, self.figures)
         try:
             self._fit(model, batches, validation, history)
         except Exception as error:
@@ -85,8 +91,12 @@ class Sitting:
         # An early stop that was restored has been decided already.
         has_stopped = any(state.get("stopped_epoch") for state in self.restored.callbacks or [])
         if place.step:
-            with model.distribute_strategy.scope():  # metrics are built by the first step, too late to be put back
-                model._symbolic_build(data_batch=next(iter(batches)))
+            build_metrics(model, batches)
+        checkpoints = self.folder.checkpoints if self.writes else None
+        showing: list[keras.callbacks.Callback] = []
+        if self.writes:
+            tensorboard = keras.callbacks.TensorBoard(self.folder.tensorboard, write_graph=False)
+            showing = [tensorboard, *self.others, Progress(self.epochs, steps, self.shown, self.title)]
         with Interrupts(patient=True) as interrupts:
             model.fit(
                 batches,
@@ -94,14 +104,13 @@ class Sitting:
                 initial_epoch=place.epoch,
                 steps_per_epoch=steps,
                 validation_data=validation,
+                validation_steps=self.validation_steps,
                 verbose=0,
                 shuffle=False,
                 callbacks=[
                     StopOnNan(self.folder.checkpoints, self.advice),
                     *stateful,
-                    Checkpoint(self.folder.checkpoints, stateful, self.restored, self.checkpoint_minutes, interrupts),
-                    keras.callbacks.TensorBoard(self.folder.tensorboard, write_graph=False),
-                    *self.others,
-                    Progress(self.epochs, steps, self.shown, self.title),
+                    Checkpoint(checkpoints, stateful, self.restored, self.checkpoint_minutes, interrupts),
+                    *showing,
                 ],
             )

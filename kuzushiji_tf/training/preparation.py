@@ -26,14 +26,16 @@ from kuzushiji_tf.recognition.predictors import load_predictor
 from kuzushiji_tf.runtime import versions_of
 from kuzushiji_tf.training.calibration import figures_of_confidence
 from kuzushiji_tf.training.callbacks import Pictures
-from kuzushiji_tf.training.checkpoints import BEGINNING, load_checkpoint, save_for_use
+from kuzushiji_tf.training.checkpoints import BEGINNING, Place, Restored, load_checkpoint, save_for_use
 from kuzushiji_tf.training.compiling import compiled_models, unmixed, with_targets
 from kuzushiji_tf.training.distillation import load_teacher
-from kuzushiji_tf.training.distribution import device_name, divide_evenly, make_strategy
+from kuzushiji_tf.training.distribution import device_name
 from kuzushiji_tf.training.fitting import Sitting
 from kuzushiji_tf.training.networks import describe_network
 from kuzushiji_tf.training.saving import SaveBest, ValidateAverages
+from kuzushiji_tf.training.sharing import own_rows, require_shares, share_training, share_validation
 from kuzushiji_tf.training.starting import Start
+from kuzushiji_tf.training.workers import Team
 from kuzushiji_tf.workdirs import WorkDirectory
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "kanjivg")
@@ -132,32 +134,34 @@ class Run:
         return keep
 
     def prepare_network(
-        self, devices: list[str], checkpoint_minutes: float, report: Callable[[str], None]
+        self, team: Team, checkpoint_minutes: float, report: Callable[[str], None]
     ) -> Callable[[], dict[str, Any]]:
-        """Return what trains from where the run is, keeps the recognizer and returns the result.
+        """Return what trains from where the run is, and on the chief keeps the recognizer and returns the result.
 
         All that settings can be wrong in is made before, and nothing is written.
         """
         config, workdir, dataset, (rows, rows_to_validate) = self.config, self.workdir, self.dataset, self.rows
         sampling = make_sampling(config, dataset.labels, rows)
-        plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images)
-        steps, replicas = plan.steps_per_epoch, len(devices)
-        if replicas > 1 and plan.step_size % replicas and (self.teacher or config.architecture.reconstruction):
-            raise UserError(
-                f"A step has {plan.step_size} images, which {replicas} devices cannot share equally, as a teacher and "
-                f"redrawing need: choose a --batch-size that is a multiple of {replicas}."
-            )
-        with make_strategy(devices).scope():
+        plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images, config.steps_per_execution)
+        steps = plan.steps_per_epoch
+        require_shares(team, plan.step_size)
+        with team.strategy.scope():
             teacher = load_teacher(self.teacher) if self.teacher else None
-            recognizer, model = compiled_models(config, dataset.image_size, len(dataset.classes), steps, teacher)
+            recognizer, model = compiled_models(config, dataset.image_size, len(dataset.classes), plan, teacher)
             if self.start:
                 recognizer.set_weights(self.start.weights)
+            if team.workers > 1:  # together, since a variable is the chief's everywhere
+                model.optimizer.build(model.trainable_variables)
             # What an earlier run left is still there.
-            restored = load_checkpoint(workdir.checkpoints, model, report) if self.resume else BEGINNING
+            reads = self.resume and team.is_chief
+            restored = load_checkpoint(workdir.checkpoints, model, report) if reads else BEGINNING
+        restored = _on_every_worker(restored, team)
+        team.copy_from_chief(model)
         changes = Changes(
             config.augmentation,
             plain_from=(config.epochs - config.plain_epochs) * steps if config.plain_epochs else None,
-            mix=make_mixer(config, count_mixable(recognizer), plan.step_size, replicas),
+            mix=make_mixer(config, count_mixable(recognizer), plan.step_size, team.replicas),
+            rows=own_rows(team, plan.step_size),
         )
         batches = training_batches(dataset, sampling, plan, changes, start_step=restored.first_step(steps))
         validation = None
@@ -165,7 +169,10 @@ class Run:
             characters = rows_to_validate[dataset.is_character[rows_to_validate]]
             validation = as_tf_dataset(dataset.select(characters), config.batch_size, one_hot=True)
         first_batch = next(iter(batches.take(1)))
-        validated = int(dataset.is_character[rows_to_validate].sum())
+        shared, validation_steps = None, None
+        if validation is not None:
+            plain = unmixed(validation, config, recognizer)
+            shared, validation_steps = share_validation(team, plain, len(characters), config.batch_size)
 
         def train() -> dict[str, Any]:
             sitting = Sitting(
@@ -173,19 +180,20 @@ class Run:
                 plan,
                 config.epochs,
                 restored,
-                checkpoint_minutes,
-                stateful=_stateful_callbacks(config, workdir, recognizer),
+                checkpoint_minutes if team.workers == 1 else None,
+                stateful=_stateful_callbacks(config, workdir.best if team.is_chief else None, recognizer),
                 others=[
                     Pictures(workdir.tensorboard, recognizer, first_batch, validation, dataset.classes),
                     *self.callbacks,
                 ],
-                devices=devices,
+                devices=team.devices,
+                validation_steps=validation_steps,
+                writes=team.is_chief,
             )
-            figures = sitting.fit(
-                model,
-                divide_evenly(with_targets(batches, config), replicas, plan.step_size, plan.step_size),
-                divide_evenly(unmixed(validation, config, recognizer), replicas, validated, config.batch_size),
-            )
+            trained_on = share_training(team, with_targets(batches, config), plan.step_size)
+            figures = sitting.fit(model, trained_on, shared)
+            if not team.is_chief:
+                return figures
             self._save(recognizer, model.optimizer)
             return {"parameters": recognizer.count_params(), **figures, **self._calibration()}
 
@@ -213,13 +221,26 @@ class Run:
         return figures_of_confidence(load_predictor(self.workdir.path).predict(validation.images), validation)
 
 
+def _on_every_worker(restored: Restored, team: Team) -> Restored:
+    """Return on every machine where the chief goes on."""
+    if team.workers == 1:
+        return restored
+    if restored.place.step:
+        raise UserError(
+            f"The run was saved in step {restored.place.step} of epoch {restored.place.epoch + 1}, which one machine "
+            "began: let one finish it, then resume on several."
+        )
+    epoch, callbacks = team.agree([restored.place.epoch, restored.callbacks])
+    return Restored(Place(epoch), callbacks)
+
+
 def _stateful_callbacks(
-    config: TrainingConfig, workdir: WorkDirectory, recognizer: keras.Model
+    config: TrainingConfig, best: Path | None, recognizer: keras.Model
 ) -> list[keras.callbacks.Callback]:
     """Return the callbacks that follow the validation figures and have a state of their own."""
     callbacks: list[keras.callbacks.Callback] = []
     if config.validation_fraction:
-        callbacks.append(SaveBest(workdir.best, recognizer))
+        callbacks.append(SaveBest(best, recognizer))
     if config.ema_decay:
         callbacks.append(ValidateAverages())
     if config.schedule == "plateau":

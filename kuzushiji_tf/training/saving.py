@@ -27,27 +27,29 @@ class Checkpoint(keras.callbacks.Callback):
     A run that starts in the middle of an epoch passes over the steps that are done, so that all who count see them.
 
     Args:
-        folder: of the checkpoints.
+        folder: of the checkpoints; None: the chief of several machines saves them.
         stateful: the callbacks whose state belongs to the run; they stand before this one.
         restored: where the run goes on; Keras's callbacks and metrics reset themselves when `fit` and its epochs begin,
             so what they held is put back after that.
-        minutes: since it last saved, after which it saves in the middle of an epoch; 0: it does not.
+        minutes: since it last saved, after which it saves in the middle of an epoch; 0: it does not; None: not even
+            where it is stopped there, since each of several machines has sums of its own.
         interrupts: of a block around `fit`, in which they wait.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         stateful: Sequence[keras.callbacks.Callback],
         restored: Restored,
-        minutes: float,
+        minutes: float | None,
         interrupts: Interrupts,
     ):
         super().__init__()
         self._folder = folder
         self._stateful = stateful
         self._restored = restored
-        self._seconds = minutes * 60 or math.inf
+        self._within_epochs = minutes is not None
+        self._seconds = 60 * minutes if minutes else math.inf
         self._interrupts = interrupts
         self._steps_done = restored.place.step  # of the epoch that begins
 
@@ -82,17 +84,21 @@ class Checkpoint(keras.callbacks.Callback):
             return
         for callback in self._stateful:
             callback.on_test_end()  # which puts the weights back that are averaged for validation
-        self._save(*self._trained)
+        if self._within_epochs:
+            self._save(*self._trained)
         self._interrupts.check()
 
     def on_epoch_end(self, epoch, logs=None):
         self._save(Place(epoch + 1))
 
     def _is_due(self) -> bool:
+        if not self._within_epochs:
+            return False
         return self._interrupts.has_come or time.monotonic() - self._saved_at >= self._seconds
 
     def _save(self, place: Place, metrics: Sequence[Sequence[np.ndarray]] = ()) -> None:
-        save_checkpoint(self.model, self._folder, place, self._stateful, metrics)
+        if self._folder is not None:
+            save_checkpoint(self.model, self._folder, place, self._stateful, metrics)
         self._saved_at = time.monotonic()
 
 
@@ -118,9 +124,14 @@ class ValidateAverages(keras.callbacks.Callback):
 
 
 class SaveBest(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the highest validation accuracy (the lowest loss decides between equals)."""
+    """Keeps the weights of the epoch with the highest validation accuracy (the lowest loss decides between equals).
 
-    def __init__(self, path: Path, recognizer: keras.Model):
+    Args:
+        path: where; None: the chief of several machines keeps them.
+        recognizer: whose weights.
+    """
+
+    def __init__(self, path: Path | None, recognizer: keras.Model):
         super().__init__()
         self._path = path
         self._recognizer = recognizer
@@ -130,4 +141,5 @@ class SaveBest(keras.callbacks.Callback):
         score = [logs["val_accuracy"], -logs["val_loss"]]
         if score > self.best:
             self.best = score
-            save_for_use(self._recognizer, self.model.optimizer, self._path)
+            if self._path is not None:
+                save_for_use(self._recognizer, self.model.optimizer, self._path)

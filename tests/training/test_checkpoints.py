@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from kuzushiji_tf.batches.sampling import EpochPlan
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.training.checkpoints import Place, Restored, last_checkpoint, load_checkpoint, save_checkpoint
@@ -20,7 +21,7 @@ CONFIG = TrainingConfig(model="simple_cnn", optimizer="adamw", ema_decay=0.9)
 
 
 def compiled(**settings):
-    return compiled_models(replace(CONFIG, **settings), (12, 12), 10, steps_per_epoch=2)[1]
+    return compiled_models(replace(CONFIG, **settings), (12, 12), 10, EpochPlan(20, 10, seed=0))[1]
 
 
 def arrays(model):

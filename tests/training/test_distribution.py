@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -21,25 +22,29 @@ from kuzushiji_tf.config import Distillation, TrainingConfig
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.models import building, register_model
 from kuzushiji_tf.training import runs as training
-from kuzushiji_tf.training.distribution import make_strategy
+from kuzushiji_tf.training.distribution import form_team
 from tests.making import random_dataset
 
 training.load_dataset = lambda *_: random_dataset(200, learnable=True)
 root = Path(sys.argv[1])
 
-# Dropout draws another mask on each replica, so the comparison is made on a model without it (and without BatchNorm,
-# whose statistics are each replica's own).
+# Dropout draws another mask on each replica, so the comparison is made on models without it.
 def plain(image, classes, seeds, architecture):
     x = layers.Conv2D(8, 3, activation="relu", kernel_initializer=seeds.he_normal(), name="mixable_1")(image)
     return building.classify(layers.Flatten()(x), classes, seeds, architecture)
 
-register_model("plain", plain)
+def normed(image, classes, seeds, architecture):
+    x = building.norm_relu(building.convolution(8, 3, 2, seeds)(image))
+    return building.classify(layers.Flatten()(x), classes, seeds, architecture)
 
-def run(name, devices, **settings):
-    config = TrainingConfig(dataset="kmnist", model="plain", epochs=3, batch_size=32, validation_fraction=0.2,
-                            learning_rate=0.02, **settings)
+register_model("plain", plain)
+register_model("normed", normed)
+
+def run(name, devices, strategy="auto", **settings):
+    defaults = {"model": "plain", "batch_size": 32, "validation_fraction": 0.2}
+    config = TrainingConfig(dataset="kmnist", epochs=3, learning_rate=0.02, **defaults | settings)
     lines = []
-    training.train(config, root / name, devices=devices, report=lines.append)
+    training.train(config, root / name, devices=devices, strategy=strategy, report=lines.append)
     return lines[0]
 
 def train_on(count):
@@ -48,24 +53,32 @@ def train_on(count):
     )
     devices = [f"CPU:{number}" for number in range(count)]
     run(f"none-{count}", devices)
-    student = {"distillation": Distillation(teacher=str(root / "none-1"))}
+    run(f"normed-{count}", devices, model="normed", synchronize=True)
     if count < 3:
         run(f"manifold-{count}", devices, mixing="manifold")
-        run(f"student-{count}", devices, **student)
+    if count in (1, 3):
+        run(f"student-{count}", devices, distillation=Distillation(teacher=str(root / "none-1")))
     if count == 1:
         said = {"first_line": run("named", ["CPU:1"])}
-        with make_strategy(["CPU:1"]).scope():
+        with form_team("one", ["CPU:1"]).strategy.scope():
             said["variable"] = keras.Variable(0.0).value.device
+        run("determined", devices, deterministic=True)
+        try:
+            tf.random.uniform(())  # without a seed, which this mode refuses
+        except RuntimeError:
+            said["is_determined"] = True
         (root / "said.json").write_text(json.dumps(said))
-    for name, chosen in (("uneven", devices), ("unknown", ["GPU:1"])):
-        if count == 3:
-            try:
-                run(name, chosen, **student)
-            except UserError as error:
-                (root / f"{name}.txt").write_text(str(error))
+    refused = {"unknown": (["GPU:1"], "auto", {}), "few": (devices, "auto", {"batch_size": 2}),
+               "several": (devices, "one", {}), "alone": (devices, "multiworker", {}),
+               "unvalidated": (devices, "auto", {"validation_fraction": 0.011})}
+    for name, (chosen, strategy, settings) in refused.items() if count == 3 else ():
+        try:
+            run(name, chosen, strategy, **settings)
+        except UserError as error:
+            (root / f"{name}.txt").write_text(str(error))
 
 # One strategy a process; each is a fork of this one, since importing TensorFlow takes longer than all of their work.
-for count in (1, 2, 3, 7):
+for count in (1, 2, 3, 4, 7):
     process = multiprocessing.get_context("fork").Process(target=train_on, args=(count,))
     process.start()
     process.join()
@@ -88,19 +101,52 @@ def history(folder):
     return np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("none", 2), ("none", 3), ("none", 7), ("manifold", 2), ("student", 2)], ids=str
-)
+@pytest.mark.parametrize("name", ["none", "normed"])
+@pytest.mark.parametrize("count", [2, 3, 4, 7])
 def test_mirrored_devices_have_the_losses_and_metrics_of_one(root, name, count):
-    """On 3 and 7 no batch divides, and the last one of the validation, of 8 images, has none for some of 7."""
-    one, several = history(root / f"{name}-1"), history(root / f"{name}-{count}")
-    assert one["loss"][-1] < (0.5 if name == "none" else 0.8) * one["loss"][0]
+    """A batch has 32 images, the last one of the validation 8, which 3 and 7 do not divide."""
+    assert_same(root, f"{name}-1", f"{name}-{count}", 0.5)
+
+
+def test_mixed_pairs_stay_together_on_two_devices(root):
+    assert_same(root, "manifold-1", "manifold-2", 0.8)
+
+
+def test_a_teachers_batches_need_not_divide(root):
+    assert_same(root, "student-1", "student-3", 0.8)
+
+
+def assert_same(root, one, several, learned):
+    one, several = history(root / one), history(root / several)
+    assert one["loss"][-1] < learned * one["loss"][0]
     for figure in (*COUNTED, *(f"val_{figure}" for figure in COUNTED)):
         np.testing.assert_allclose(several[figure], one[figure], rtol=1e-5, atol=1e-5, err_msg=figure)
 
 
-def test_a_teacher_needs_batches_that_divide(root):
-    assert "multiple of 3" in (root / "uneven.txt").read_text()
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_kept_of_a_synchronized_model_is_not_synchronized(root, count):
+    kept = keras.models.load_model(root / f"normed-{count}" / "final.keras")
+    (layer,) = [layer for layer in kept.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert layer.synchronized is False
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("few", "2 images, and 3 devices"),
+        ("several", "--strategy one"),
+        ("alone", "TF_CONFIG"),
+        ("unvalidated", "2 validation images"),
+    ],
+)
+def test_what_devices_cannot_share_is_refused_before_anything_is_written(root, name, said):
+    assert said in (root / f"{name}.txt").read_text()
+    assert not (root / name).exists()
+
+
+def test_a_deterministic_run_is_one_and_learns_the_same(root):
+    assert json.loads((root / "said.json").read_text()).get("is_determined")
+    assert_same(root, "none-1", "determined", 0.5)
 
 
 def test_a_device_that_is_named_computes_and_the_first_line_says_so(root):

@@ -21,7 +21,7 @@ from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.runtime import native_notes_hidden
 
 WAIT_SECONDS = 300  # for the other machines, which may have images to pull first
-_SILENCE_SECONDS = 15  # after which a worker that does not answer is given up
+_SILENCE_SECONDS = 10  # after which a worker that does not answer is given up
 _POLL_SECONDS = 0.2
 # What TensorFlow raises where another worker is gone.
 _PARTINGS = (

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from workers import SETTINGS, Run, difference, free_ports
 
+from kuzushiji_tf.cli import main
 from kuzushiji_tf.config import Cluster
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.training import workers
@@ -19,6 +20,21 @@ PLAIN = (*SETTINGS, "--model", "plain")
 
 def cluster(index=0):
     return Cluster(tuple(f"127.0.0.1:{port}" for port in free_ports(2)), index)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--workers", "a:1,b:1", "--worker-index", "2"), "0 <= index < 2"),
+        (("--workers", "a:1,b:1"), "--worker-index"),
+        (("--workers", "a,b", "--worker-index", "0"), "host:port"),
+    ],
+)
+def test_flags_that_name_no_cluster_are_refused_before_anything_is_begun(flags, said, capsys, tmp_path):
+    assert main(["train", "--workdir", str(tmp_path / "run"), *flags]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_port_in_use_is_one_sentence():

@@ -10,6 +10,7 @@ from kuzushiji_tf.batches.loading import with_absolute_paths
 from kuzushiji_tf.batches.startup import start_tensorflow
 from kuzushiji_tf.cli.resuming import Resume
 from kuzushiji_tf.config import (
+    Cluster,
     TrainingConfig,
     cluster_of_environment,
     cluster_of_flags,
@@ -56,12 +57,12 @@ def default_flags(arguments: list[str]) -> TrainFlags:
     parser.add_argument("--extend", type=int, default=0)
     parser.add_argument("--workers")
     parser.add_argument("--worker-index", type=int)
+    parser.add_argument("--strategy", default="auto")
     try:
         early, _ = parser.parse_known_args(arguments)
     except argparse.ArgumentError:
         return TrainFlags()
-    cluster = cluster_of_flags(early.workers, early.worker_index) or cluster_of_environment()
-    if early.resume and cluster and cluster.index and not early.recipe:
+    if early.resume and not early.recipe and not _is_chief(_cluster_of(early)):
         return TrainFlags()  # the chief has the folder, and tells the others
     is_auto = early.resume == "auto"
     is_continued = (early.resume and not is_auto) or early.extend
@@ -88,11 +89,10 @@ def run(flags: TrainFlags) -> None:
     config = with_absolute_paths(flags.config)
     require_model(config.model, config.architecture)
     parts_of(config.dataset)  # refuses a name that nothing has
-    if cluster := cluster_of_flags(flags.workers, flags.worker_index):
+    cluster = _cluster_of(flags)
+    if cluster:
         write_environment(cluster)
-    cluster = cluster_of_environment()
-    is_chief = cluster is None or cluster.index == 0
-    if is_chief and (flags.workdir or flags.resume == "auto") and not flags.extend:
+    if _is_chief(cluster) and (flags.workdir or flags.resume == "auto") and not flags.extend:
         finished = flags.resume == "auto" and finished_run(flags.workdir, config)
         if finished and cluster is None:  # otherwise the others are to hear of it
             print(f"The run in {flags.workdir} is finished.")
@@ -118,7 +118,7 @@ def run(flags: TrainFlags) -> None:
             strategy=flags.strategy,
             report=_say,
         )
-    if not is_chief:
+    if not _is_chief(cluster):
         print(f"\nThe chief has the run, in {workdir.path}.")
         return
     result = workdir.description["result"]
@@ -130,6 +130,18 @@ def run(flags: TrainFlags) -> None:
         ]
     print(f"\n{result['parameters']:,} parameters, {result['minutes']:.1f} minutes. Next:")
     print("\n".join(f"  {step}" for step in steps))
+
+
+def _cluster_of(flags: TrainFlags | argparse.Namespace) -> Cluster | None:
+    """Return the machines that train together; None: this one trains alone."""
+    named = cluster_of_flags(flags.workers, flags.worker_index)
+    if flags.strategy not in ("auto", "multiworker"):
+        return None
+    return named or cluster_of_environment()
+
+
+def _is_chief(cluster: Cluster | None) -> bool:
+    return cluster is None or cluster.index == 0
 
 
 def _say(message: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from kuzushiji_tf.batches.startup import share_gpu_memory
 from kuzushiji_tf.config import cluster_of_environment
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.training.workers import Team, join_cluster
@@ -48,6 +49,7 @@ def form_team(strategy: str = "auto", names: Sequence[str] | None = None) -> Tea
     Raises:
         UserError: there is no such device, or no such cluster, or the other machines do not appear.
     """
+    share_gpu_memory()
     cluster = cluster_of_environment()
     if strategy == "multiworker" or (strategy == "auto" and cluster):
         if not cluster:

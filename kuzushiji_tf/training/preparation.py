@@ -194,6 +194,8 @@ class Run:
             figures = sitting.fit(model, trained_on, shared)
             if not team.is_chief:
                 return figures
+            if team.workers > 1:
+                figures["device"] = f"{team.workers} machines, the chief {figures['device']}"
             self._save(recognizer, model.optimizer)
             return {"parameters": recognizer.count_params(), **figures, **self._calibration()}
 

@@ -237,6 +237,8 @@ def _read(file: Path) -> tuple[Restored, dict[str, np.ndarray]]:
     if not (isinstance(epoch, int) and isinstance(step, int) and isinstance(callbacks, list)):
         raise ValueError(file)
     values = read_whole_npz(io.BytesIO(arrays), file)
+    if any(value.dtype.kind not in "biuf" for value in values.values()):  # text, times: no variable holds these
+        raise ValueError(file)
     metrics = _taken_metrics(values)
     return Restored(Place(epoch, step), callbacks, metrics), values
 

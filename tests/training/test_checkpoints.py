@@ -122,17 +122,24 @@ def _npy_claiming(shape) -> bytes:
     return stream.getvalue()
 
 
+def _npy(array) -> bytes:
+    np.save(stream := io.BytesIO(), array)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     "head, arrays",
     [
         (b'{"epoch": 11, "callbacks": []}', {"a.npy": _npy_claiming((10**9, 10**6))}),
         (b'{"epoch": 11, "callbacks": []}', {"a.npy": b"\x93NUMPY\x01\x00\x04\x00{'a\n"}),
         (b'{"epoch": 11, "callbacks": []}', {"a.npy": b"nothing"}),
+        (b'{"epoch": 11, "callbacks": []}', {"a.npy": _npy(np.array(["text"]))}),
+        (b'{"epoch": 11, "callbacks": []}', {"a.npy": _npy(np.array([1], "m8[s]"))}),
         (b"[" * 100_000, {}),
         (b'{"epoch": "11", "callbacks": []}', {}),
         (b"[]", {}),
     ],
-    ids=["petabytes", "half a header", "no array", "nested", "no number", "no table"],
+    ids=["petabytes", "half a header", "no array", "text", "times", "nested", "no number", "no table"],
 )
 def test_a_checkpoint_that_was_forged_and_signed_is_damage_as_any(tmp_path, saved, head, arrays):
     packed = io.BytesIO()

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kuzushiji_tf.batches.mixup import make_mixer
 from kuzushiji_tf.batches.pipeline import Changes, training_batches
@@ -140,8 +141,8 @@ class Run:
 
         All that settings can be wrong in is made before, and nothing is written.
         """
-        config, workdir, dataset, (rows, rows_to_validate) = self.config, self.workdir, self.dataset, self.rows
-        sampling = make_sampling(config, dataset.labels, rows)
+        config, workdir, dataset = self.config, self.workdir, self.dataset
+        sampling = make_sampling(config, dataset.labels, self.rows[0])
         plan = EpochPlan(len(sampling), config.batch_size, config.seed, config.epoch_images, config.steps_per_execution)
         steps = plan.steps_per_epoch
         require_shares(team, plan.step_size)
@@ -164,15 +165,12 @@ class Run:
             rows=own_rows(team, plan.step_size),
         )
         batches = training_batches(dataset, sampling, plan, changes, start_step=restored.first_step(steps))
-        validation = None
-        if len(rows_to_validate):  # on characters alone, as recognizers are compared
-            characters = rows_to_validate[dataset.is_character[rows_to_validate]]
-            validation = as_tf_dataset(dataset.select(characters), config.batch_size, one_hot=True)
-        first_batch = next(iter(batches.take(1)))
+        first_batch, validation = next(iter(batches.take(1))), self._validation()
         shared, validation_steps = None, None
         if validation is not None:
-            plain = unmixed(validation, config, recognizer)
-            shared, validation_steps = share_validation(team, plain, len(characters), config.batch_size)
+            count = int(dataset.is_character[self.rows[1]].sum())
+            unshared = unmixed(validation, config, recognizer)
+            shared, validation_steps = share_validation(team, unshared, count, config.batch_size)
 
         def train() -> dict[str, Any]:
             sitting = Sitting(
@@ -200,6 +198,14 @@ class Run:
             return {"parameters": recognizer.count_params(), **figures, **self._calibration()}
 
         return train
+
+    def _validation(self) -> tf.data.Dataset | None:
+        """Return the batches to validate on: of characters alone, as recognizers are compared."""
+        rows = self.rows[1]
+        if not len(rows):
+            return None
+        characters = rows[self.dataset.is_character[rows]]
+        return as_tf_dataset(self.dataset.select(characters), self.config.batch_size, one_hot=True)
 
     def _save(self, recognizer: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         """Write the weights to use from now on: of the last epoch, or of the best after early stopping."""

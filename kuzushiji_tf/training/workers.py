@@ -63,7 +63,7 @@ class Team:
         if self.workers == 1:
             return value
         content = json.dumps(value).encode() if self.is_chief else b""
-        length = self._sum(np.array([len(content)], np.int32))[0]
+        length = self._sum(np.array([len(content)]))[0]
         return json.loads(self._chiefs_bytes(content, int(length)))
 
     def require_same(self, value: Any, what: str) -> None:
@@ -108,13 +108,13 @@ class Team:
 
     def _chiefs_bytes(self, content: bytes, length: int) -> bytes:
         # As whole numbers, which arrive as they are whatever they stand for.
-        words = np.zeros(-(-length // 4), np.int32)
+        words = np.zeros(-(-length // 8), np.int64)
         if self.is_chief:
-            words = np.frombuffer(content + b"\0" * (-length % 4), np.int32)
+            words = np.frombuffer(content + b"\0" * (-length % 8), np.int64)
         return self._sum(words).tobytes()[:length]
 
     def _sum(self, values: np.ndarray) -> np.ndarray:
-        """Return the sum over the workers of whole numbers int32 `[n]`, of which all but the chief's count as 0."""
+        """Return the sum over the workers of whole numbers int64 `[n]`, of which all but the chief's count as 0."""
         chosen = self.strategy.experimental_distribute_values_from_function(
             lambda replica: tf.constant(values if replica.replica_id_in_sync_group == 0 else np.zeros_like(values))
         )

@@ -189,8 +189,8 @@ def write_images(file: Path) -> None:
     """Write images of ten classes, patterns under noise, as a data set of one's own."""
     generator = np.random.default_rng(0)
     labels = np.arange(700) % 10
-    patterns = generator.integers(0, 2, (10, 5, 5)).repeat(4, axis=1).repeat(4, axis=2)
-    images = patterns[labels] * generator.integers(100, 256, (700, 1, 1)) * (generator.random((700, 20, 20)) < 0.8)
+    patterns = generator.integers(0, 2, (10, 4, 4)).repeat(3, axis=1).repeat(3, axis=2)
+    images = patterns[labels] * generator.integers(100, 256, (700, 1, 1)) * (generator.random((700, 12, 12)) < 0.8)
     np.savez_compressed(file, images=images.astype(np.uint8), labels=np.array(list("おきすつなはまやれを"))[labels])
 
 

@@ -1,9 +1,10 @@
-"""What native code writes is hidden, and the stream is whole again afterwards; a missing extra is named."""
+"""Native notes are hidden, and the stream is whole again afterwards; a missing extra is named; signals can wait."""
 
 import ast
 import logging
 import os
 import re
+import signal
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import pytest
 import kuzushiji_tf
 from kuzushiji_tf.cli import main
 from kuzushiji_tf.errors import MissingExtraError
-from kuzushiji_tf.runtime import EXTRAS, extra_needed, native_notes_hidden
+from kuzushiji_tf.runtime import EXTRAS, Interrupts, extra_needed, native_notes_hidden
 
 PACKAGE = Path(kuzushiji_tf.__file__).parent
 BROUGHT_ALONG = {"pydantic", "requests", "starlette"}  # by FastAPI and pooch, whose interfaces are theirs
@@ -99,3 +100,26 @@ def _imported() -> set[str]:
             elif isinstance(node, ast.ImportFrom):
                 found.add(node.module.split(".")[0])
     return found - sys.stdlib_module_names - {PACKAGE.name}
+
+
+def test_where_interrupts_wait_the_first_is_raised_when_asked_for_and_the_second_at_once():
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs are started without it
+    try:
+        reached = []
+        with pytest.raises(KeyboardInterrupt), Interrupts(patient=True) as interrupts:
+            assert not interrupts.has_come
+            signal.raise_signal(signal.SIGINT)
+            reached.append(interrupts.has_come)
+            interrupts.check()
+        with pytest.raises(KeyboardInterrupt), Interrupts(patient=True):
+            signal.raise_signal(signal.SIGINT)
+            reached.append("end of the block")
+        with pytest.raises(KeyboardInterrupt), Interrupts(patient=True):
+            signal.raise_signal(signal.SIGINT)
+            reached.append("second")
+            signal.raise_signal(signal.SIGINT)
+            reached.append("never")
+        assert reached == [True, "end of the block", "second"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, earlier)

@@ -70,10 +70,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         place = Place(self._epoch, batch + 1)
-        if place.step == self.params["steps"]:
+        if place.step >= self.params["steps"]:
             self._trained = place, metric_values(self.model)
         if self._steps_done:
-            if place.step == self._steps_done:
+            if place.step >= self._steps_done:
                 self._steps_done, self.model.train_function = 0, self._train
         elif self._is_due() and math.isfinite(float(logs["loss"])):  # if not, `StopOnNan` ends the run in a few steps
             self._save(place, metric_values(self.model))

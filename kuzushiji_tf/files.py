@@ -86,10 +86,9 @@ def replace_folder(new: Path, target: Path) -> None:
         os.rename(target, old)
     try:
         os.rename(new, target)
-    except OSError:
-        if old.exists():
+    finally:  # a Ctrl-C can come here, too
+        if old.exists() and not target.exists():
             os.rename(old, target)
-        raise
     _sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 

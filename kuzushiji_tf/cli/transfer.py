@@ -82,9 +82,6 @@ def train(flags: TrainFlags) -> None:
     chain = _chain_of(flags)
     config = load_recipe(flags.recipe, TransferConfig) if flags.recipe else _settings_of(chain, flags)
     stages = STAGES if flags.stage == "all" else (flags.stage,)
-    if is_auto and all(chain.stage(name).is_finished for name in stages):
-        print(f"The training in {chain.path} is finished.")
-        return
     chain.require_predecessors(stages[0])  # said at once, before TensorFlow is loaded
     from kuzushiji_tf.batches.startup import start_tensorflow
 

@@ -29,7 +29,7 @@ class StageOptions:
         stages: in the order of `config.STAGES`.
         data_dir: where the files of Kuzushiji-Kanji are; None means `KUZUSHIJI_DATA`, then the download cache.
         overwrite: first remove these stages and all that build on them.
-        resume: continue the one that was interrupted; `auto`: if there is one.
+        resume: continue the one that was interrupted; `auto`: if there is one, and do nothing if all are finished.
         report: is told what happens, line by line.
     """
 
@@ -68,6 +68,9 @@ def train_stages(config: TransferConfig, path: Path | None, options: StageOption
         replaced = building_on(stages) if options.overwrite else ()
         waiting = _waiting(chain, stages, replaced, options.resume)
         _require_own_settings(chain, config, replaced)
+        if not waiting:
+            options.report(f"The training in {chain.path} is finished.")
+            return chain
         data = load_chain_data(options.data_dir, config.use_variants)
         for name in reversed([name for name in replaced if chain.stage(name).is_begun]):
             options.report(f"removing the earlier {name}")

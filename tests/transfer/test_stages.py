@@ -199,6 +199,20 @@ def test_a_stage_before_its_predecessor_says_which_command_to_run(chain, tmp_pat
         train_stages(QUICK, chain.path, StageOptions(("sketch",)))
 
 
+def test_resume_auto_continues_a_stage_and_leaves_what_is_finished(whole, chain, monkeypatch):
+    only(chain)
+    interrupt(monkeypatch, chain, "vae-new", resume="auto")
+    options, said = StageOptions(("vae-new",), resume="auto"), []
+    train_stages(QUICK, chain.path, options)
+    assert history(chain.stage("vae-new")) == history(whole[0].stage("vae-new"))
+    before = chain.config_file.stat().st_mtime_ns
+    train_stages(QUICK, chain.path, replace(options, report=said.append))
+    assert said[-1] == f"The training in {chain.path} is finished." and chain.config_file.stat().st_mtime_ns == before
+    other = replace(QUICK, vae=replace(QUICK.vae, floor=0.25))
+    with pytest.raises(UserError, match=r"vae\.floor"):
+        train_stages(other, chain.path, options)
+
+
 def test_an_interrupted_predecessor_is_to_be_resumed(chain, monkeypatch):
     interrupt(monkeypatch, only(chain, "vae-old"), "vae-new", epochs=0)
     with pytest.raises(UserError, match=r"vae-new, .* --stage vae-new --workdir .* --resume$"):

@@ -61,7 +61,7 @@ def locate(path: Path, file: str | None = None) -> Located:
         )
     if path.is_dir() and not (path / "saved_model.pb").exists():
         raise UserError(f"{path} holds no recognizer: it has no config.json, {CARD} or saved_model.pb.")
-    if path.suffix.lower() in UNSAFE:
+    if path.is_file() and path.suffix.lower() in UNSAFE:
         raise UserError(
             f"{path} is of a format that can run code when it is read, so it is never read: name a .keras or .tflite "
             "file."

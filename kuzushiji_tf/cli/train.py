@@ -40,6 +40,7 @@ class TrainFlags:
     extend: int = 0
     overwrite: bool = False  # replace the run that --workdir holds, once nothing is wrong with the new one
     checkpoint_minutes: float = CHECKPOINT_MINUTES  # save within an epoch as often as this; 0: only after each
+    dry_run: bool = False  # say what would be trained on what, in how many steps and how much memory, and write nothing
     devices: tuple[str, ...] = ()  # to train on, such as GPU:0 GPU:1; default: all GPUs, or else the processor
     # one device, several mirrored ones of this machine, or several machines; auto: what devices and TF_CONFIG ask for
     strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
@@ -90,8 +91,6 @@ def run(flags: TrainFlags) -> None:
     require_model(config.model, config.architecture)
     parts_of(config.dataset)  # refuses a name that nothing has
     cluster = _cluster_of(flags)
-    if cluster:
-        write_environment(cluster)
     if _is_chief(cluster) and (flags.workdir or flags.resume == "auto") and not flags.extend:
         finished = flags.resume == "auto" and finished_run(flags.workdir, config)
         if finished and cluster is None:  # otherwise the others are to hear of it
@@ -100,8 +99,13 @@ def run(flags: TrainFlags) -> None:
         if not finished and flags.workdir:
             resume, overwrite = resolved(flags.resume, flags.overwrite, flags.workdir)
             require_usable(flags.workdir, config, overwrite, resume)
-    if cluster and os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "2":
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # of a worker that is gone TensorFlow says twenty lines
+    if flags.dry_run:
+        _rehearse(flags)
+        return
+    if cluster:
+        write_environment(cluster)
+        if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "2":
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # of a worker that is gone TensorFlow says twenty lines
     with termination_raised():
         start_tensorflow(finds_devices=cluster is None)
         from kuzushiji_tf.training.runs import train
@@ -142,6 +146,37 @@ def _cluster_of(flags: TrainFlags | argparse.Namespace) -> Cluster | None:
 
 def _is_chief(cluster: Cluster | None) -> bool:
     return cluster is None or cluster.index == 0
+
+
+def _rehearse(flags: TrainFlags) -> None:
+    """Print what a training would be."""
+    if flags.resume or flags.extend:
+        raise UserError("--dry-run shows a training from its beginning: leave --resume and --extend out.")
+    start_tensorflow()
+    from kuzushiji_tf.training.rehearsal import rehearse
+
+    run, network = rehearse(flags.config, data_dir=flags.data_dir, devices=flags.devices)
+    data, config, (rows, held_out) = run.dataset, run.config, run.rows
+    height, width = data.image_size
+    print(f"data    {data.name}, {len(data):,} images of {height} x {width} pixels, {len(data.classes):,} classes")
+    print(f"split   {len(rows):,} to train on, {len(held_out):,} to validate on; those for testing are apart")
+    if network:
+        print(
+            f"model   {config.model}, {network.parameters:,} parameters; {network.trained:,} of them are trained",
+            end="",
+        )
+        print(f", {network.frozen} of {network.layers} layers before the classifier are not" if network.frozen else "")
+        steps, total = network.steps_per_epoch, network.steps_per_epoch * config.epochs
+        print(f"steps   {steps:,} of {config.batch_size} images an epoch, {total:,} in {config.epochs} epochs")
+        parts = ", ".join(f"{name} {_megabytes(size)}" for name, size in network.memory.items())
+        print(f"memory  about {_megabytes(sum(network.memory.values()))} beside TensorFlow's own: {parts}")
+    else:
+        print(f"model   {config.model}, which keeps the images and has no steps")
+    print("Nothing was written.")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
 
 
 def _say(message: str) -> None:

@@ -1,4 +1,4 @@
-"""How much a recognizer computes: multiply-accumulate operations of one image, from the shapes in its graph."""
+"""How much a recognizer computes and holds: operations and numbers of one image, from the shapes in its graph."""
 
 import itertools
 import math
@@ -27,6 +27,12 @@ def multiply_accumulates(model: keras.Model) -> int:
         )
     nodes = itertools.chain.from_iterable(graph._nodes_by_depth.values())
     return sum(_of_node(node) for node in nodes if not node.is_input)
+
+
+def layer_outputs(model: keras.Model) -> int:
+    """Return how many numbers the layers of a functional model return for one image, all together."""
+    outputs = [tensor for layer in model.layers for tensor in keras.tree.flatten(layer.output)]
+    return sum(_size(tensor.shape[1:]) for tensor in outputs)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.config import TrainingConfig, config_from_dict
+from kuzushiji_tf.config import TrainingConfig, config_from_dict, require_known_schema
 from kuzushiji_tf.errors import MissingFileError, UserError
-from kuzushiji_tf.files import is_ours_alone, is_temporary, read_json, write_json
+from kuzushiji_tf.files import is_ours_alone, is_temporary, read_json
 
 LOCK = ".lock"
 CHECKPOINT = "epoch-{}.state"
@@ -91,7 +91,7 @@ class WorkDirectory(TrainingFolder):
 
         Raises:
             MissingFileError: this is not a work directory.
-            UserError: its config.json is damaged.
+            UserError: its config.json is damaged, or of a later version.
         """
         try:
             description = read_json(self.config_file)
@@ -100,6 +100,7 @@ class WorkDirectory(TrainingFolder):
         tables = ("config", "versions", "data")
         if not isinstance(description, dict) or not all(isinstance(description.get(key), dict) for key in tables):
             raise UserError(f"{self.config_file} is not that of a run: it must hold config, versions and data.")
+        require_known_schema(description, self.config_file)
         return description
 
     @property
@@ -141,10 +142,6 @@ class WorkDirectory(TrainingFolder):
                 shutil.rmtree(part, ignore_errors=True)
             else:
                 part.unlink()
-
-    def finish(self, result: dict[str, Any]) -> None:
-        """Mark the run as finished, with its result."""
-        write_json(self.config_file, {**self.description, "result": result})
 
 
 @contextmanager

@@ -7,14 +7,19 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from kuzushiji_tf.config import (
+    SCHEMA,
     ImageAugmentation,
     Leaderboard,
     TrainingConfig,
+    config_as_known,
     config_from_dict,
     load_leaderboard,
     load_recipe,
 )
 from kuzushiji_tf.errors import MissingFileError, UserError
+from kuzushiji_tf.files import write_json
+from kuzushiji_tf.recognition.cards import read_card
+from kuzushiji_tf.workdirs import WorkDirectory
 
 CHANGED = TrainingConfig(
     dataset="kmnist",
@@ -222,3 +227,30 @@ def test_equal_settings_have_equal_hashes():
 @pytest.mark.parametrize("setting", ["epochs", "learning_rate", "schedule", "augmentation"])
 def test_a_value_beyond_all_use_is_refused_in_one_sentence(tmp_path, setting, value):
     assert len(refusal(tmp_path, f"{setting} = {value}")) < 600
+
+
+def test_what_is_only_measured_is_read_without_the_settings_of_another_version():
+    known = TrainingConfig(dataset="kmnist", seed=7, augmentation=ImageAugmentation(cutout=4))
+    values = known.to_dict() | {"freeze": True, "renamed": 3}
+    values["augmentation"]["swirl"] = 0.5
+    assert config_as_known(values, "model.json") == known
+    with pytest.raises(UserError, match=r"model\.json.*renamed|model\.json.*freeze"):
+        config_from_dict(values, "model.json")
+
+
+@pytest.mark.parametrize("schema", [SCHEMA + 1, "later"])
+def test_what_a_later_version_wrote_otherwise_is_refused(tmp_path, schema):
+    card = {"schema": schema, "files": {}, "input": {"normalization": "none"}}
+    run = {"schema": schema, "config": {}, "versions": {}, "data": {}}
+    for name, content, read in (
+        ("model.json", card, read_card),
+        ("config.json", run, lambda folder: WorkDirectory(folder).description),
+    ):
+        write_json(tmp_path / name, content)
+        with pytest.raises(UserError, match=rf"{name}.*later version"):
+            read(tmp_path)
+        write_json(tmp_path / name, content | {"schema": SCHEMA})
+        assert read(tmp_path)["schema"] == SCHEMA
+        del content["schema"]
+        write_json(tmp_path / name, content)
+        assert read(tmp_path) == content

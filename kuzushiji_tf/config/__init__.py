@@ -5,7 +5,15 @@ about the machines that train together.
 """
 
 from kuzushiji_tf.config.cluster import Cluster, cluster_of_environment, cluster_of_flags, write_environment
-from kuzushiji_tf.config.recipes import Leaderboard, config_from_dict, load_leaderboard, load_recipe
+from kuzushiji_tf.config.recipes import (
+    SCHEMA,
+    Leaderboard,
+    config_as_known,
+    config_from_dict,
+    load_leaderboard,
+    load_recipe,
+    require_known_schema,
+)
 from kuzushiji_tf.config.rules import (
     AT_LEAST_ONE,
     BELOW_ONE,
@@ -35,6 +43,7 @@ __all__ = [
     "LARGEST_SIZE",
     "NOT_NEGATIVE",
     "POSITIVE",
+    "SCHEMA",
     "SMALLEST_SIZE",
     "Architecture",
     "Cluster",
@@ -46,10 +55,12 @@ __all__ = [
     "TrainingConfig",
     "cluster_of_environment",
     "cluster_of_flags",
+    "config_as_known",
     "config_from_dict",
     "load_leaderboard",
     "load_recipe",
     "require",
     "require_finite",
+    "require_known_schema",
     "write_environment",
 ]

@@ -1,6 +1,7 @@
 """Configs from TOML recipes and from JSON: typed, and one sentence for what is wrong."""
 
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -10,6 +11,7 @@ from kuzushiji_tf.errors import MissingFileError, UserError, reason_of, shown, u
 from kuzushiji_tf.files import read_text
 
 Config = TypeVar("Config")
+SCHEMA = 1  # of config.json and of cards: one more whenever what stands there means something else than before
 _LEADERBOARD = "leaderboard"
 _LARGEST_INTEGER = 10**300  # beyond, it is no float, and beyond 4,300 digits Python does not print it
 
@@ -50,6 +52,51 @@ def config_from_dict(
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     return config
+
+
+def config_as_known(values: dict[str, Any], where: str) -> TrainingConfig:
+    """Return the config of a run that is not to be trained again; what only another version knows is left out.
+
+    A setting that has been renamed since, or takes values of another type, then has its default.
+
+    Args:
+        values: the table, as `to_dict` gave it.
+        where: begins the sentence of an error.
+
+    Raises:
+        UserError: it is no table of settings, or a value is wrong.
+    """
+    return config_from_dict(_known(TrainingConfig, values), where)
+
+
+def _known(cls: Any, table: Any) -> Any:
+    if not isinstance(table, dict):
+        return table
+    hints, known = get_type_hints(cls), {}
+    for name in hints.keys() & table.keys():
+        if is_dataclass(hints[name]):
+            known[name] = _known(hints[name], table[name])
+            continue
+        with suppress(UserError):
+            known[name] = _checked(hints[name], table[name], name)
+    return known
+
+
+def require_known_schema(described: dict[str, Any], where: Path) -> None:
+    """Refuse what a later version wrote in a way that this one would misread.
+
+    Args:
+        described: a run's config.json or a recognizer's card; from before schemas were counted it names none.
+        where: its file.
+
+    Raises:
+        UserError: it is of a later schema.
+    """
+    schema = described.get("schema", 0)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise UserError(
+            f"{where} was written by a later version (schema {schema}; this one reads {SCHEMA}): update kuzushiji_tf."
+        )
 
 
 def load_recipe(path: str | Path, kind: type[Config] = TrainingConfig) -> Config:  # type: ignore[assignment]

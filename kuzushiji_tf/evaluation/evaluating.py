@@ -7,7 +7,7 @@ from typing import Any
 
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.characters.labels import Labels
-from kuzushiji_tf.config import TrainingConfig, config_from_dict
+from kuzushiji_tf.config import TrainingConfig, config_as_known
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions, default_split, is_path, is_same
 from kuzushiji_tf.errors import MissingFileError, UserError
@@ -26,7 +26,7 @@ class Origin:
 
     Attributes:
         workdir: the run that its file lies in; None: in none.
-        config: what it was trained with; None: nobody knows.
+        config: what it was trained with, as far as this version knows its settings; None: nobody knows.
         data: what the run says of the images that it was trained on.
     """
 
@@ -59,11 +59,14 @@ def origin_of(path: Path) -> Origin:
         if (folder / CARD).exists():
             card = read_card(folder)
             recipe = card.get("recipe")
-            config = config_from_dict(recipe, f"{folder / CARD}: recipe") if recipe else None
+            config = config_as_known(recipe, f"{folder / CARD}: recipe") if recipe else None
             return Origin(None, config, card.get("training", {}))
         workdir = WorkDirectory(folder)
         if workdir.config_file.exists():
-            return Origin(workdir, workdir.config, workdir.description["data"])
+            description = workdir.description
+            return Origin(
+                workdir, config_as_known(description["config"], str(workdir.config_file)), description["data"]
+            )
     return Origin()
 
 

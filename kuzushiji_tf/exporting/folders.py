@@ -11,6 +11,7 @@ import numpy as np
 
 from kuzushiji_tf.batches.loading import options_of_run
 from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.config import TrainingConfig, config_as_known
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.registry import LoadOptions, default_split, is_same
 from kuzushiji_tf.errors import UserError
@@ -102,19 +103,20 @@ def export(  # noqa: PLR0913 -- the public function: each is a keyword of its ow
     overwrite = overwrite or output.resolve() == workdir.export.resolve()
     check_output(output, overwrite)
     dataset_for(workdir.path, dataset)  # refuses where it has to be named
-    report(f"loading {dataset or workdir.config.dataset}")
+    config = config_as_known(workdir.description["config"], str(workdir.config_file))
+    report(f"loading {dataset or config.dataset}")
     data_dir = Path(data_dir) if data_dir else None
-    test, train = _images(workdir, predictor, dataset, data_dir)
+    test, train = _images(workdir, config, predictor, dataset, data_dir)
     test_sets = {"test": _limited(test, test_limit)}
     if test_sets["test"].is_synthetic:
         test_sets |= _real_pen(predictor.labels, predictor.image_size[0], data_dir)
     source = Source(
         predictor.labels,
-        choose_representative(train, workdir.config.seed),
+        choose_representative(train, config.seed),
         test_sets,
         predictor.normalization,
         workdir.description.get("result", {}).get("calibration") if file == "final" else None,
-        describe_run(workdir, file),
+        describe_run(workdir, config, file),
         refusal_threshold,
     )
     return export_model(model, source, output, ExportOptions(dynamic_size, overwrite, report))
@@ -224,10 +226,10 @@ def _embed(folder: Path, labels: Labels, card: dict[str, Any]) -> None:
 
 
 def _images(
-    workdir: WorkDirectory, predictor: Predictor, dataset: str | None, data_dir: Path | None
+    workdir: WorkDirectory, config: TrainingConfig, predictor: Predictor, dataset: str | None, data_dir: Path | None
 ) -> tuple[EvaluationSet, CharacterDataset]:
     """Return what a run's recognizer is measured on, as `evaluate` measures it, and some of its training images."""
-    config, trained_on = workdir.config, origin_of(workdir.path).trained_on
+    trained_on = origin_of(workdir.path).trained_on
     options = options_of_run(config, data_dir)
     # Drawn data sets need not draw all their training images again for the few that are wanted.
     few = replace(options, per_class=min(config.per_class, math.ceil(REPRESENTATIVE_IMAGES / len(predictor.labels))))

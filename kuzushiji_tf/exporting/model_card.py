@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kuzushiji_tf.characters.labels import UNKNOWN
+from kuzushiji_tf.config import SCHEMA, TrainingConfig
 from kuzushiji_tf.exporting.sources import Source
 from kuzushiji_tf.files import content_sha256
 from kuzushiji_tf.recognition.cards import LABELS
@@ -18,9 +19,15 @@ SYNTHETIC_NOTE = (
 )
 
 
-def describe_run(workdir: WorkDirectory, file: str) -> dict[str, Any]:
-    """Return what a card says about the run that a model comes from: name, training data, recipe and versions."""
-    config, description = workdir.config, workdir.description
+def describe_run(workdir: WorkDirectory, config: TrainingConfig, file: str) -> dict[str, Any]:
+    """Return what a card says about the run that a model comes from: name, training data, recipe and versions.
+
+    Args:
+        workdir: of the run.
+        config: its settings, as this version knows them.
+        file: which of its models.
+    """
+    description = workdir.description
     about = {
         "name": f"{workdir.data['name']}-{config.model}",
         "training": {**workdir.data, "weights": file, "versions": description["versions"]},
@@ -39,7 +46,8 @@ def make_card(source: Source, image_size: tuple[int, int], files: dict[str, dict
         image_size: height and width in pixels.
         files: the figures of each file, by its name.
     """
-    card = {"name": source.about.get("name", "recognizer"), "created": datetime.now(UTC).date().isoformat()}
+    created = datetime.now(UTC).date().isoformat()
+    card = {"schema": SCHEMA, "name": source.about.get("name", "recognizer"), "created": created}
     if source.test_sets["test"].is_synthetic:
         card["note"] = SYNTHETIC_NOTE
     card |= {

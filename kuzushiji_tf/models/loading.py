@@ -75,17 +75,25 @@ def load_keras(path: str | Path) -> keras.Model:
 
 
 def with_probabilities(model: keras.Model, temperature: float = 1.0) -> keras.Model:
-    """Return a model that ends in probabilities: the model itself where it does already.
+    """Return a model that ends in probabilities: the softmax of its logits divided by the temperature.
 
-    It does where its last layer is a softmax, or is named `probabilities`; any other gets a softmax of that name over
-    its outputs divided by the temperature.
+    The model itself is returned where nothing is to be done: it ends in a softmax and the temperature is 1, or in a
+    layer named `probabilities` that is none, as an ensemble does, which has no logits.
     """
     last = model.layers[-1]
-    activation = getattr(last, "activation", None)
-    named = last.name == PROBABILITIES
-    if named or isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax:
+    ends_in_softmax = isinstance(last, keras.layers.Softmax)
+    is_activated = getattr(last, "activation", None) is keras.activations.softmax
+    if not ends_in_softmax and not is_activated and last.name == PROBABILITIES:
+        return model
+    if (ends_in_softmax or is_activated) and temperature == 1:
         return model
     logits = model.outputs[0]
+    if ends_in_softmax:
+        logits = last.input
+    elif is_activated:
+        linear = type(last).from_config(last.get_config() | {"activation": "linear"})
+        logits = linear(last.input)
+        linear.set_weights(last.get_weights())
     if temperature != 1:
         logits = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
     return keras.Model(model.inputs, keras.layers.Softmax(name=PROBABILITIES)(logits), name=model.name)

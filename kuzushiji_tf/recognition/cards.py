@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kuzushiji_tf.characters.labels import Labels
+from kuzushiji_tf.config import require_known_schema
 from kuzushiji_tf.datasets.archives import DAMAGE
 from kuzushiji_tf.datasets.core import NORMALIZATIONS
 from kuzushiji_tf.errors import MissingFileError, UserError
@@ -36,7 +37,7 @@ def read_card(folder: str | Path) -> dict[str, Any]:
 
     Raises:
         MissingFileError: it has none.
-        UserError: the card is damaged.
+        UserError: the card is damaged, or of a later version.
     """
     path = Path(folder) / CARD
     try:
@@ -45,6 +46,7 @@ def read_card(folder: str | Path) -> dict[str, Any]:
         raise MissingFileError(f"{folder} is not an exported folder: it has no {CARD}.") from None
     if not is_card(card):
         raise UserError(f"{path} is not the card of an exported recognizer; export it again.")
+    require_known_schema(card, path)
     return card
 
 
@@ -125,7 +127,7 @@ def find_embedded(path: Path) -> tuple[Labels, dict[str, Any]] | None:
 
     Raises:
         MissingFileError: no such file.
-        UserError: it holds them, but damaged.
+        UserError: it holds them, but damaged or of a later version.
     """
     content = _content(path)
     if not _ends_in_archive(content):
@@ -140,6 +142,7 @@ def find_embedded(path: Path) -> tuple[Labels, dict[str, Any]] | None:
             card = None
     if not is_card(card) or not len(labels):
         raise UserError(f"{path} holds damaged labels or a damaged card; fetch or export it again.")
+    require_known_schema(card, path)
     return labels, card
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from kuzushiji_tf.batches.loading import options_of_run
+from kuzushiji_tf.config import SCHEMA
 from kuzushiji_tf.datasets import CharacterDataset, load_dataset
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
@@ -17,6 +18,7 @@ from kuzushiji_tf.files import atomic_path, content_sha256, write_json
 from kuzushiji_tf.models.loading import PROBABILITIES, load_keras, with_probabilities
 from kuzushiji_tf.models.registry import ENSEMBLE
 from kuzushiji_tf.recognition.predictors import Predictor, load_predictor
+from kuzushiji_tf.training.extending import finish
 from kuzushiji_tf.training.matching import difference
 from kuzushiji_tf.workdirs import WorkDirectory, reserved
 
@@ -113,6 +115,7 @@ def join_runs(
         write_json(
             workdir.config_file,
             {
+                "schema": SCHEMA,
                 "config": config,
                 "versions": runs[0].description["versions"],
                 "data": runs[0].data,
@@ -125,7 +128,8 @@ def join_runs(
         results = [run.description["result"] for run in runs]
         minutes = sum(result.get("minutes", 0.0) for result in results)
         devices = dict.fromkeys(result["device"] for result in results if "device" in result)
-        workdir.finish({"parameters": model.count_params(), "minutes": minutes, "device": " and ".join(devices)})
+        result = {"parameters": model.count_params(), "minutes": minutes, "device": " and ".join(devices)}
+        finish(workdir, workdir.config, result)
     return workdir
 
 

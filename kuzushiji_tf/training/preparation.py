@@ -16,7 +16,7 @@ from kuzushiji_tf.batches.mixup import make_mixer
 from kuzushiji_tf.batches.pipeline import Changes, training_batches
 from kuzushiji_tf.batches.sampling import EpochPlan, make_sampling
 from kuzushiji_tf.batches.tf_datasets import as_tf_dataset
-from kuzushiji_tf.config import TrainingConfig
+from kuzushiji_tf.config import SCHEMA, TrainingConfig
 from kuzushiji_tf.datasets import CharacterDataset
 from kuzushiji_tf.datasets.splits import validation_rows
 from kuzushiji_tf.errors import UserError
@@ -94,7 +94,8 @@ class Run:
             data["test_content_hash"] = test_content_hash
         if self.is_given:
             data["given"] = True  # nobody can load them by that name
-        description = {"config": self.config.to_dict(), "versions": versions_of(_VERSIONED), "data": data}
+        versions = versions_of(_VERSIONED)
+        description = {"schema": SCHEMA, "config": self.config.to_dict(), "versions": versions, "data": data}
         if self.teacher:
             description["teacher"] = describe_network(self.teacher)
         if self.start:

@@ -86,6 +86,45 @@ def test_the_files_have_the_confidence_that_was_fitted(learned, tmp_path, only_f
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("last", [{"activation": "softmax"}, None], ids=["an activation", "a layer"])
+def test_a_model_that_ends_in_a_softmax_of_its_own_gets_the_temperature_too(last):
+    images = random_dataset(20).images[..., None]
+    model = tiny_model(10, **last) if last else with_probabilities(tiny_model(10))
+    expected = at_temperature(model.predict(images, verbose=0), 3.0)
+    np.testing.assert_allclose(with_probabilities(model, 3.0).predict(images, verbose=0), expected, atol=1e-5)
+
+
+def test_a_temperature_belongs_to_the_last_weights_of_a_run_that_had_validation_images(learned, tmp_path, monkeypatch):
+    dataset, model = learned
+    monkeypatch.setattr(folders, "load_dataset", lambda *_: dataset)
+    asked = []
+    monkeypatch.setattr(folders, "export_model", lambda model, source, *_: asked.append(source.calibration))
+    run = write_run(tmp_path / "run", model, dataset)
+    export(run)
+    write_json(run.config_file, run.description | {"result": {"calibration": {"temperature": 2.0}}})
+    model.save(run.best)
+    export(run)
+    export(run, file="best")
+    assert asked == [None, {"temperature": 2.0}, None]
+    plain = with_probabilities(model).predict(dataset.images[..., None], verbose=0)
+    np.testing.assert_allclose(load_predictor(run.path).predict(dataset.images), plain, atol=1e-5)
+
+
+def test_a_run_on_images_that_were_given_is_exported_with_those_of_a_data_set_that_is_named(
+    learned, tmp_path, monkeypatch
+):
+    dataset, model = learned
+    asked = []
+    monkeypatch.setattr(folders, "load_dataset", lambda name, split, _: asked.append((name, split)) or dataset)
+    monkeypatch.setattr(folders, "export_model", lambda model, source, *_: len(source.representative_images))
+    run = write_run(tmp_path / "run", model, dataset)
+    write_json(run.config_file, run.description | {"data": run.data | {"given": True}})
+    with pytest.raises(UserError, match="given in Python"):
+        export(run)
+    assert export(run, dataset="k49") == min(300, len(dataset))
+    assert asked == [("k49", "test"), ("k49", "train")]
+
+
 def test_what_is_no_character_is_measured_apart_and_refused_from_the_threshold_on(learned, tmp_path, only_float32):
     dataset, model = learned
     others = replace(dataset, classes=Labels((*dataset.classes.characters[:-1], UNKNOWN)))

@@ -8,7 +8,8 @@ import pytest
 
 from kuzushiji_tf.errors import UserError
 from kuzushiji_tf.recognition import pretrained
-from kuzushiji_tf.recognition.pretrained import PRETRAINED, pretrained_names
+from kuzushiji_tf.recognition.cards import read_card
+from kuzushiji_tf.recognition.pretrained import PRETRAINED, pretrained_folder, pretrained_names
 from kuzushiji_tf.recognition.recognizer import Recognizer
 from tests.snippets import ROOT
 
@@ -57,3 +58,14 @@ def test_git_gives_them_plain_line_ends_on_every_system(file):
     assert Path(ROOT / file).is_file()
     command = ["git", "check-attr", "eol", file]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.endswith("eol: lf\n")
+
+
+def test_the_cards_figures_are_of_whole_test_sets():
+    images = {}
+    for name in pretrained_names():
+        card = read_card(pretrained_folder(name))
+        assert "left_out" not in card["test"]
+        images[name] = card["test"]["images"]
+        measured = "synthetic_accuracy" if card["test"]["synthetic"] else "accuracy"
+        assert all(measured in figures for figures in card["files"].values())
+    assert (images["kmnist"], images["kkanji"]) == (10_000, 20_057)

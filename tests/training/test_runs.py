@@ -276,7 +276,7 @@ def test_a_run_resumed_from_the_older_checkpoint_equals_an_uninterrupted_one(tmp
 def test_resume_auto_starts_a_run_continues_it_and_leaves_it_when_it_is_finished(tmp_path, monkeypatch, capsys):
     config, path, said = replace(QUICK, epochs=2), tmp_path / "run", []
     whole = training.train(config, tmp_path / "whole", resume="auto")
-    interrupted(monkeypatch, config, path, epochs=1)
+    interrupted(config, path, epochs=1)
     resumed = training.train(config, path, resume="auto")
     assert history(resumed) == history(whole)
     before = resumed.final.read_bytes()

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from kuzushiji_tf.models.loading import load_keras
 from kuzushiji_tf.training.distribution import device_name
 
 pytestmark = pytest.mark.timeout(900)  # processes that train a dozen networks
@@ -143,7 +144,7 @@ def assert_same(root, one, several, learned):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_what_is_kept_of_a_synchronized_model_is_not_synchronized(root, count):
-    kept = keras.models.load_model(root / f"normed-{count}" / "final.keras")
+    kept = load_keras(root / f"normed-{count}" / "final.keras")
     (layer,) = [layer for layer in kept.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert layer.synchronized is False
 

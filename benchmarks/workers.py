@@ -128,15 +128,15 @@ class Run:
         loaded = [np.load(self.weights_file(index)) for index in range(self.count)]
         return [list(arrays.values()) for arrays in loaded]
 
-    def kill(self, index: int) -> float:
-        """Kill a worker after the first epoch; return the seconds until the last of the others has ended."""
+    def kill(self, index: int, number: int = signal.SIGKILL) -> float:
+        """Send a worker a signal after the first epoch; return the seconds until the last of the others has ended."""
         end = time.monotonic() + TIME_LIMIT
         while "epoch 1/" not in self.output(0):
             if time.monotonic() > end or any(process.poll() is not None for process in self.processes):
                 sys.exit(f"the first epoch has not ended:\n{self.output(0)}")
             time.sleep(0.05)
         start = time.perf_counter()
-        self.processes[index].send_signal(signal.SIGKILL)
+        self.processes[index].send_signal(number)
         codes = self.wait()
         seconds = time.perf_counter() - start
         others = codes[:index] + codes[index + 1 :]

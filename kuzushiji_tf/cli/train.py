@@ -2,9 +2,10 @@
 
 import argparse
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from kuzushiji_tf.batches.loading import with_absolute_paths
 from kuzushiji_tf.batches.startup import start_tensorflow
@@ -109,19 +110,23 @@ def run(flags: TrainFlags) -> None:
     with termination_raised():
         start_tensorflow(finds_devices=cluster is None)
         from kuzushiji_tf.training.runs import train
+        from kuzushiji_tf.training.workers import LostWorkersError
 
-        workdir = train(
-            config,
-            flags.workdir,
-            data_dir=flags.data_dir,
-            overwrite=flags.overwrite,
-            resume=flags.resume,
-            extend=flags.extend,
-            checkpoint_minutes=flags.checkpoint_minutes,
-            devices=flags.devices,
-            strategy=flags.strategy,
-            report=_say,
-        )
+        try:
+            workdir = train(
+                config,
+                flags.workdir,
+                data_dir=flags.data_dir,
+                overwrite=flags.overwrite,
+                resume=flags.resume,
+                extend=flags.extend,
+                checkpoint_minutes=flags.checkpoint_minutes,
+                devices=flags.devices,
+                strategy=flags.strategy,
+                report=_say,
+            )
+        except LostWorkersError as lost:
+            _end_at_once(lost)
     if not _is_chief(cluster):
         print(f"\nThe chief has the run, in {workdir.path}.")
         return
@@ -177,6 +182,13 @@ def _rehearse(flags: TrainFlags) -> None:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
+
+
+def _end_at_once(lost: UserError) -> NoReturn:
+    """End the process with a sentence, without TensorFlow's farewell to machines that are gone, which takes long."""
+    sys.stdout.flush()
+    print(f"error: {lost}", file=sys.stderr, flush=True)
+    os._exit(2)
 
 
 def _say(message: str) -> None:

@@ -32,6 +32,10 @@ _PARTINGS = (
 )
 
 
+class LostWorkersError(UserError):
+    """Another worker has ended, or cannot be reached, and has ended this one."""
+
+
 @dataclass(frozen=True)
 class Team:
     """What trains together.
@@ -94,14 +98,14 @@ class Team:
         """Say in a sentence that another worker has ended, and has ended this one.
 
         Raises:
-            UserError: so it is.
+            LostWorkersError: so it is.
         """
         try:
             yield
         except _PARTINGS as error:
             if self.workers == 1:
                 raise
-            raise UserError(
+            raise LostWorkersError(
                 f"Worker {self.index} of {self.workers} stops, since another one has ended or cannot be reached: see "
                 "what that one said, then start all of them again, with --resume where there is a checkpoint."
             ) from error

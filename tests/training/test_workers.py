@@ -1,5 +1,6 @@
 """Several machines: real processes on loopback that train what one trains, and end together."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -94,6 +95,14 @@ def test_a_killed_chief_ends_the_other_worker_and_the_run_resumes(tmp_path):
     resumed = Run(tmp_path / "killed", 2, "--resume").weights()
     whole = Run(tmp_path / "whole", 2, *PLAIN).weights()
     assert [difference(*pair) for pair in zip(resumed, whole, strict=True)] == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_worker_that_is_sent_sigterm_ends_in_order_and_the_other_after_it(tmp_path):
+    run = Run(tmp_path, 2, *PLAIN)
+    assert run.kill(1, signal.SIGTERM) <= 30  # TensorFlow takes that signal for itself as it starts
+    assert [process.returncode for process in run.processes] == [2, 143]
 
 
 @pytest.mark.slow

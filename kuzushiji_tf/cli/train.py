@@ -92,14 +92,9 @@ def run(flags: TrainFlags) -> None:
     require_model(config.model, config.architecture)
     parts_of(config.dataset)  # refuses a name that nothing has
     cluster = _cluster_of(flags)
-    if _is_chief(cluster) and (flags.workdir or flags.resume == "auto") and not flags.extend:
-        finished = flags.resume == "auto" and finished_run(flags.workdir, config)
-        if finished and cluster is None:  # otherwise the others are to hear of it
-            print(f"The run in {flags.workdir} is finished.")
-            return
-        if not finished and flags.workdir:
-            resume, overwrite = resolved(flags.resume, flags.overwrite, flags.workdir)
-            require_usable(flags.workdir, config, overwrite, resume)
+    if _is_chief(cluster) and not flags.extend and _is_finished(flags, config) and cluster is None:
+        print(f"The run in {flags.workdir} is finished.")  # the machines of a cluster are to hear of it together
+        return
     if flags.dry_run:
         _rehearse(flags)
         return
@@ -139,6 +134,16 @@ def run(flags: TrainFlags) -> None:
         ]
     print(f"\n{result['parameters']:,} parameters, {result['minutes']:.1f} minutes. Next:")
     print("\n".join(f"  {step}" for step in steps))
+
+
+def _is_finished(flags: TrainFlags, config: TrainingConfig) -> bool:
+    """Return whether a run to be continued if need be has ended; refuse a folder that it cannot have, if not."""
+    if flags.resume == "auto" and finished_run(flags.workdir, config):
+        return True
+    if flags.workdir:
+        resume, overwrite = resolved(flags.resume, flags.overwrite, flags.workdir)
+        require_usable(flags.workdir, config, overwrite, resume)
+    return False
 
 
 def _cluster_of(flags: TrainFlags | argparse.Namespace) -> Cluster | None:

@@ -57,8 +57,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         config: every setting.
         folder: the work directory, created if need be; None: the next free one in `runs/`, or the last one there to
             `resume` or to `extend`.
-        dataset: the images to train on, as they are; None: those that the config says. `evaluate` and `export` are then
-            to be told what they measure on.
+        dataset: the images to train on, as they are; None: those that the config names.
         data_dir: where the data set's files are; None means `KUZUSHIJI_DATA`, then the download cache.
         overwrite: replace an earlier run there, once nothing is wrong with the new one.
         resume: continue an interrupted run there; its config must be `config`. `auto`: if there is one; start it, if
@@ -70,8 +69,7 @@ def train(  # noqa: PLR0913 -- the public function: each is a keyword of its own
         strategy: `one` device, several `mirrored` ones of this machine, or those of several machines (`multiworker`),
             which the environment variable TF_CONFIG names; `auto`: what TF_CONFIG and the devices ask for.
         callbacks: further ones for `fit`, behind the run's own; their state is not in the checkpoints.
-        report: is told what begins, once nothing is wrong with the settings, the data and the folder; and which
-            checkpoint is damaged.
+        report: is told what begins, once nothing is wrong, and which checkpoint is damaged.
 
     Returns:
         The work directory, with the run's result in its `description`. Of several machines the chief alone has it.

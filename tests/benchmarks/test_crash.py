@@ -61,5 +61,5 @@ def test_killed_runs_end_as_one_that_was_not():
     command = [sys.executable, "benchmarks/crash.py", "--runs", "3", "--share-steps", "0"]
     printed = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
     figures = json.loads(printed.splitlines()[-1])
-    assert figures["kills"] > 3
+    assert figures["kills"] >= 3
     assert (figures["identical"], figures["half_written"]) == (3, 0)

@@ -90,11 +90,13 @@ def test_two_workers_train_what_one_process_trains(tmp_path, settings, limit):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_killed_chief_ends_the_other_worker_and_the_run_resumes(tmp_path):
+def test_a_killed_chief_ends_the_other_worker_and_a_restart_goes_on_until_the_run_is_finished(tmp_path):
     assert Run(tmp_path / "killed", 2, *PLAIN).kill(0) <= 30
-    resumed = Run(tmp_path / "killed", 2, "--resume").weights()
+    resumed = Run(tmp_path / "killed", 2, *PLAIN, "--resume", "auto").weights()
     whole = Run(tmp_path / "whole", 2, *PLAIN).weights()
     assert [difference(*pair) for pair in zip(resumed, whole, strict=True)] == [0, 0]
+    again = Run(tmp_path / "killed", 2, *PLAIN, "--resume", "auto")
+    assert again.wait() == [0, 0] and "is finished" in again.output(0) and "training" not in again.output(0)
 
 
 @pytest.mark.slow

@@ -240,7 +240,7 @@ def test_what_is_only_measured_is_read_without_the_settings_of_another_version()
 
 @pytest.mark.parametrize("schema", [SCHEMA + 1, "later"])
 def test_what_a_later_version_wrote_otherwise_is_refused(tmp_path, schema):
-    card = {"schema": schema, "files": {}, "input": {"normalization": "none"}}
+    card = {"schema": schema, "files": {}, "input": {"shape": [1, 12, 12, 1], "normalization": "none"}}
     run = {"schema": schema, "config": {}, "versions": {}, "data": {}}
     for name, content, read in (
         ("model.json", card, read_card),

@@ -74,7 +74,6 @@ def open_decoded(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder, wait=True):
             if not folder.is_dir():
-                _forget_leftovers(folder)
                 try:
                     with atomic_folder(folder) as temporary:
                         build(temporary)
@@ -162,8 +161,8 @@ def _count_damaged(folder: Path) -> int:
 
 
 def _lock_file(folder: Path) -> Path:
-    """Return the lock of a folder; an unfinished one, `.name-0123-abcd`, has that of the folder it was to become."""
-    name = folder.name.removeprefix(".").rpartition("-")[0] if folder.name.startswith(".") else folder.name
+    """Return the lock of a folder; an unfinished one, `.name.tmp`, has that of the folder it was to become."""
+    name = folder.name.removeprefix(".").rpartition(".")[0] if folder.name.startswith(".") else folder.name
     return folder.with_name(f"{name}.lock")
 
 
@@ -189,12 +188,6 @@ def _is_there(lock: IO[str], path: Path) -> bool:
         return os.path.samestat(os.fstat(lock.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _forget_leftovers(folder: Path) -> None:
-    """Remove what a killed process left; nobody else is at work here while we hold the lock."""
-    for leftover in folder.parent.glob(f".{folder.name}-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _tidy(folder: Path) -> None:

@@ -186,8 +186,9 @@ def _state(entry: os.DirEntry[str]) -> tuple[int, int]:
 def _decode(path: Path, listing: _Listing, reading: _Reading, folder: Path) -> None:
     """Write the arrays of a listing: training images first, then test images, each by code point and file name."""
     if listing.others:
+        more = ", ..." if len(listing.others) > 1 else ""
         first = shown(str(listing.others[0]))
-        tqdm.write(f"{len(listing.others):,} files left out, no pictures: {first} ...", file=sys.stderr)
+        tqdm.write(f"{len(listing.others):,} files left out, no pictures: {first}{more}", file=sys.stderr)
     files = [(character, entry) for character in sorted(listing.pictures) for entry in listing.pictures[character]]
     pictures, damaged = [], []
     for character, entry in tqdm(files, f"decoding {path.name}", unit=" images", disable=None, leave=False):

@@ -205,7 +205,7 @@ def test_hidden_files_and_folders_are_ignored_and_other_files_are_said(own, caps
     assert sum(map(len, both(own))) == 3 * COUNT
     (own / "あ" / "00.png").touch()
     both(own)
-    assert f"1 files left out, no pictures: {own / 'あ' / 'notes.csv'}" in capsys.readouterr().err
+    assert f"1 files left out, no pictures: '{own / 'あ' / 'notes.csv'}'" in capsys.readouterr().err
 
 
 def test_two_folders_of_a_character_are_refused(own):

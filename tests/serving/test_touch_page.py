@@ -359,6 +359,29 @@ def test_a_reload_keeps_the_text_and_a_choice_by_keyboard_keeps_the_focus(browse
         assert page.input_value("#text") == first and page.is_enabled("#copy")
 
 
+def test_the_order_and_the_direction_of_strokes_are_judged_and_shown(browser, site, shots):
+    down, across = ([[0.5, 0.15], [0.5, 0.85]], [[0.2, 0.45], [0.8, 0.45]])
+    with served(site) as server, opened(browser, server.url, **DESKTOP, locale="en-US") as page:
+        said = {}
+        for name, strokes in {
+            "right": (across, down),
+            "exchanged": (down, across),
+            "backward": (across, down[::-1]),
+        }.items():
+            for stroke in strokes:
+                _drag(page, stroke)
+            page.wait_for_function(
+                "() => document.querySelector('#candidates button')?.dataset.character === '十' &&"
+                " document.querySelector('#guide-order').textContent"
+            )
+            said[name] = page.text_content("#guide-order")
+            page.screenshot(path=shots / f"desktop-order-{name}.png")
+            page.click("#clear")
+            page.wait_for_function("() => !document.querySelector('#guide-order').textContent")
+    assert said["right"] == "Written in order."
+    assert "another time" in said["exchanged"] and "Stroke 2 goes the other way" in said["backward"]
+
+
 def test_small_kana_are_written_small_in_a_corner(browser, site, strokes, shots):
     with served(site) as server, opened(browser, server.url, **PHONE, locale="ja-JP", color_scheme="light") as page:
         for character, small in (("つ", "っ"), ("よ", "ょ")):

@@ -2,11 +2,14 @@
 
 import {fetchCounted} from "./downloads.js";
 import {say} from "./messages.js";
+import {compareStrokes} from "./order.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const BOX = 109; // KanjiVG's square
 const SPEED = 110; // units a second
 const PAUSE = 220; // milliseconds between strokes
+const SAMPLES = 48; // points of a stroke that a drawing is compared with
+const REMARKS = 3; // on a drawing, at most
 
 const tables = new Map();
 
@@ -15,7 +18,7 @@ export class Guide {
   #elements;
   #shown = null; // {model, character}
 
-  /** @param {Record<"drawing"|"about"|"steps"|"replay", HTMLElement>} elements */
+  /** @param {Record<"drawing"|"about"|"order"|"steps"|"replay", HTMLElement>} elements */
   constructor(elements) {
     this.#elements = elements;
     elements.replay.addEventListener("click", () => this.retell());
@@ -30,7 +33,36 @@ export class Guide {
 
   clear() {
     this.#shown = null;
+    this.uncheck();
     this.retell();
+  }
+
+  /**
+   * Says what is wrong with the strokes that were drawn for the shown character, if anything.
+   *
+   * @param {number[][][]} drawn
+   * @returns {Promise<Set<number>>} the numbers of the drawn strokes that something is wrong with
+   */
+  async check(drawn) {
+    const shown = this.#shown;
+    let strokes = null;
+    try {
+      strokes = shown && (await strokesOf(shown.model, shown.character));
+    } catch {
+      // the guide has said so
+    }
+    this.uncheck();
+    if (!strokes || shown !== this.#shown) return new Set();
+    const {writtenAs, remarks} = compareStrokes(drawn, strokes.map(([path]) => pointsOf(path)));
+    const sentences = remarks.slice(0, REMARKS).map(({fault, stroke}) => say(fault, {number: stroke + 1}));
+    this.#elements.order.textContent = sentences.join(" ") || say("orderFine");
+    this.#elements.order.classList.toggle("wrong", remarks.length > 0);
+    const wrong = remarks.map(({fault, stroke}) => (fault === "extra" ? stroke : writtenAs.indexOf(stroke)));
+    return new Set(wrong.filter((number) => number >= 0));
+  }
+
+  uncheck() {
+    this.#elements.order.textContent = "";
   }
 
   /** Shows the present character from the beginning, in the present language. */
@@ -70,6 +102,16 @@ async function strokesOf(model, character) {
     tables.set(model, table);
   }
   return (await tables.get(model))[character] ?? null;
+}
+
+/** Returns points along an SVG path. */
+function pointsOf(path) {
+  const element = make("path", {d: path});
+  const length = element.getTotalLength();
+  return Array.from({length: SAMPLES}, (_, number) => {
+    const {x, y} = element.getPointAtLength((number * length) / (SAMPLES - 1));
+    return [x, y];
+  });
 }
 
 /** Returns `U+3042` for `あ`. */

@@ -34,6 +34,7 @@ const text = new TextLine(
 const guide = new Guide({
   drawing: $("guide-drawing"),
   about: $("guide-about"),
+  order: $("guide-order"),
   steps: $("guide-steps"),
   replay: $("replay"),
 });
@@ -90,7 +91,14 @@ function showAnswer(found) {
   $("note").textContent = answer.isUnknown ? say("unknown") : "";
   const list = spokenList(answer.rows);
   $("spoken").textContent = [$("note").textContent, list && say("spoken", {list})].filter(Boolean).join(" ");
-  if (answer.shown && !answer.isUnknown) guide.show(entry.name, answer.shown);
+  if (!answer.shown || answer.isUnknown) return guide.uncheck();
+  guide.show(entry.name, answer.shown);
+  if (mode === "character") checkOrder(asked);
+}
+
+async function checkOrder(number) {
+  const wrong = await guide.check(pad.strokes);
+  if (number === asked) pad.mark(wrong);
 }
 
 function choose(index) {

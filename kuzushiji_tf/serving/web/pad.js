@@ -12,6 +12,7 @@ export class Pad {
   #context;
   #pointer = null; // the one that writes; others (a palm) are ignored
   #kind = ""; // of that one: pen, touch or mouse
+  #marked = new Set(); // numbers of the strokes that are shown in another color
   #penLeft = -PALM; // when a pen was last seen, in milliseconds
   #pen = null; // where the keyboard's pen is
   #penDown = false;
@@ -60,14 +61,23 @@ export class Pad {
     this.#changed();
   }
 
+  /** Shows strokes in another color until the next change. */
+  mark(numbers) {
+    this.#marked = numbers;
+    this.draw();
+  }
+
   /** Draws everything anew, in the ink's present color. */
   draw() {
     const {width, height} = this.#canvas;
     this.#context.clearRect(0, 0, width, height);
     this.#context.lineCap = this.#context.lineJoin = "round";
     this.#context.lineWidth = PEN * height;
-    this.#context.strokeStyle = this.#context.fillStyle = getComputedStyle(this.#canvas).color;
-    for (const stroke of this.strokes) this.#trace(stroke);
+    const {color, outlineColor} = getComputedStyle(this.#canvas);
+    this.strokes.forEach((stroke, number) => {
+      this.#context.strokeStyle = this.#marked.has(number) ? outlineColor : color;
+      this.#trace(stroke);
+    });
     if (this.#pen) this.#drawPen();
   }
 
@@ -150,6 +160,7 @@ export class Pad {
   }
 
   #changed() {
+    this.#marked = new Set();
     this.draw();
     this.#listeners.change();
   }

@@ -27,7 +27,8 @@ from kuzushiji_tf.serving.security import KEY_HEADER, AddHeaders, require_key
 from kuzushiji_tf.serving.static import CACHE_CONTROL, CompressedFiles
 
 T = TypeVar("T")
-JSON, FORM, IMAGES = "application/json", "multipart/form-data", ("image/png", "image/jpeg")
+JSON, FORM = "application/json", "multipart/form-data"
+IMAGES = ("image/png", "image/jpeg", "image/webp", "image/jpg")  # the last is nobody's name for it, and much used
 EXAMPLE = """curl http://127.0.0.1:8000/v1/recognize --json '{"strokes": [[[30, 20], [80, 20]], [[55, 5], [52, 60]]]}'
 curl http://127.0.0.1:8000/v1/recognize --json '{"strokes": [[[15, 70], [35, 62], [30, 88]]], "canvas": [100, 100]}'
 curl http://127.0.0.1:8000/v1/recognize?top_k=3 -H 'Content-Type: image/png' --data-binary @character.png
@@ -231,7 +232,7 @@ def _api(service: Service) -> APIRouter:
 
     @api.post("/v1/recognize", responses=errors, openapi_extra=_RECOGNIZE)
     async def recognize(request: Request) -> schemas.Recognition:
-        """Read one character from strokes (JSON) or from a PNG or JPEG picture (a form, or the file as the body)."""
+        """Read one character from strokes (JSON) or a PNG, JPEG or WebP picture (a form, or the file as the body)."""
         return await service.recognize(request)
 
     @api.post("/v1/recognize-text", responses=errors, openapi_extra=_RECOGNIZE_TEXT)
@@ -272,8 +273,11 @@ def _open_routes(app: FastAPI) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/healthz")
+    @routes.head("/healthz", include_in_schema=False)
+    @routes.get("/readyz")
+    @routes.head("/readyz", include_in_schema=False)
     async def healthz() -> schemas.Health:
-        """Tell that the server answers."""
+        """Tell that the server answers; it does so only once it has loaded its recognizers."""
         return schemas.Health()
 
     @routes.get("/docs", include_in_schema=False)

@@ -15,7 +15,7 @@ from starlette.types import Message
 from kuzushiji_tf.ink.pictures import decode_small
 
 T = TypeVar("T")
-IMAGE_FORMATS = ("PNG", "JPEG")
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
 RETRY_AFTER = {"Retry-After": "1"}  # seconds: a recognition takes milliseconds
 
 
@@ -104,7 +104,7 @@ async def read_in_time(reading: Awaitable[T], seconds: float) -> T:
 
 
 def open_image(content: bytes, limits: Limits) -> Image.Image:
-    """Return a PNG or JPEG picture of which only the header has been read; a JPEG is decoded no larger than needed.
+    """Return a picture in one of `IMAGE_FORMATS`, of which only the header has been read; a JPEG is decoded small.
 
     Raises:
         HTTPException: 422, not such a picture; 413, its header claims too many pixels.
@@ -114,7 +114,7 @@ def open_image(content: bytes, limits: Limits) -> Image.Image:
     except Image.DecompressionBombError:
         raise _too_large(limits) from None
     except Exception:  # noqa: BLE001  Pillow's readers raise whatever a damaged file leads them to
-        raise HTTPException(422, "The image is not a PNG or JPEG file that can be read; save it again.") from None
+        raise HTTPException(422, "The image is not a PNG, JPEG or WebP file that can be read; save it again.") from None
     if max(image.size) > limits.image_side or image.width * image.height > limits.image_pixels:
         raise _too_large(limits)
     decode_small(image)

@@ -81,11 +81,10 @@ def test_a_persons_strokes_and_their_picture_are_read(client, models, data_dir):
         right += answer["candidates"][0]["character"] == drawing.character
     assert right >= 0.95 * len(drawings)
     right = 0
-    for drawing in drawings[:10]:
-        picture = _png(_drawn(drawing.strokes), "JPEG")
-        raw = client.post(
-            "/v1/recognize?model=kana&top_k=1&polarity=dark", content=picture, headers={"Content-Type": "image/jpeg"}
-        )
+    for number, drawing in enumerate(drawings[:10]):
+        kind, name = (("JPEG", "jpeg"), ("JPEG", "jpg"), ("WEBP", "webp"))[number % 3]
+        picture, headers = _png(_drawn(drawing.strokes), kind), {"Content-Type": f"image/{name}"}
+        raw = client.post("/v1/recognize?model=kana&top_k=1&polarity=dark", content=picture, headers=headers)
         form = client.post("/v1/recognize", data={"model": "kana", "top_k": "1"}, files={"image": ("a.jpg", picture)})
         assert raw.json() == form.json()
         right += raw.json()["candidates"][0]["character"] == drawing.character
@@ -168,12 +167,15 @@ def test_the_description_names_every_route_and_the_page_of_it_fetches_nothing(cl
         "/metrics",
     } <= set(description["paths"])
     content = description["paths"]["/v1/recognize"]["post"]["requestBody"]["content"]
-    assert set(content) == {"application/json", "multipart/form-data", "image/png", "image/jpeg"}
+    pictures = {"image/png", "image/jpeg", "image/jpg", "image/webp"}
+    assert set(content) == {"application/json", "multipart/form-data"} | pictures
     assert {"strokes", "canvas"} <= set(content["application/json"]["schema"]["properties"])
     page = client.get("/docs")
     assert all(path in page.text for path in description["paths"])
     assert "src=" not in page.text and "http://127.0.0.1" in page.text
-    assert client.get("/healthz").json() == {"status": "ok"}
+    for path in ("/healthz", "/readyz"):
+        assert client.get(path).json() == {"status": "ok"}
+        assert client.head(path).status_code == 200
 
 
 def _form(name: str = "image", content: bytes = b"x", **fields) -> dict:
@@ -268,7 +270,7 @@ def test_bad_pictures_get_one_sentence_and_a_4xx(client, name):
 
 def test_damaged_pictures_are_answered_whatever_the_damage(client):
     random = np.random.default_rng(0)
-    for kind in ("PNG", "JPEG"):
+    for kind in ("PNG", "JPEG", "WEBP"):
         content = np.frombuffer(_png(_drawn(INK["strokes"], 40), kind), np.uint8)
         for _ in range(40):
             damaged = content.copy()

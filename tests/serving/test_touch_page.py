@@ -382,6 +382,20 @@ def test_the_order_and_the_direction_of_strokes_are_judged_and_shown(browser, si
     assert "another time" in said["exchanged"] and "Stroke 2 goes the other way" in said["backward"]
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "least_pad", "is_one_column"),
+    [(320, 568, 270, True), (412, 915, 330, True), (820, 1180, 600, True), (1180, 820, 500, False)],
+)
+def test_the_page_fits_phones_and_tablets_held_either_way(browser, site, width, height, least_pad, is_one_column):
+    screen = {"viewport": {"width": width, "height": height}, "is_mobile": True, "has_touch": True}
+    with served(site) as server, opened(browser, server.url, locale="ja-JP", **screen) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        pad, answer = (page.locator(name).bounding_box() for name in ("#pad", ".answer"))
+        assert pad["width"] >= least_pad and pad["x"] >= 0 and pad["x"] + pad["width"] <= width
+        assert pad["y"] + pad["height"] <= height or is_one_column
+        assert (answer["y"] + answer["height"] <= pad["y"]) == is_one_column
+
+
 def test_small_kana_are_written_small_in_a_corner(browser, site, strokes, shots):
     with served(site) as server, opened(browser, server.url, **PHONE, locale="ja-JP", color_scheme="light") as page:
         for character, small in (("つ", "っ"), ("よ", "ょ")):

@@ -35,6 +35,9 @@ from kuzushiji_tf.transfer.workdirs import ChainFolder, building_on
 from kuzushiji_tf.workdirs import find_last, locked
 from tests.transfer_data import KANJI, LACKING, MODERN_ONLY, PUBLISHED_DECODER, QUICK, keys_of, use_small_data
 
+# Each trains two or three networks: seconds where cores are free, more than the usual limit where many wait for them.
+pytestmark = pytest.mark.timeout(600)
+
 UNSEEN, VALIDATION = "三丙乳争事", "丘久乙"
 
 

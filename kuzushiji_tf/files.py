@@ -127,10 +127,16 @@ def is_temporary(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def is_ours_alone(handle: int, path: Path) -> bool:
-    """Lock an open file or folder until it is closed; return whether nobody else had, nor has removed or renamed it."""
+def is_ours_alone(handle: int, path: Path, wait: bool = False) -> bool:
+    """Lock an open file or folder until it is closed; return whether nobody else had, nor has removed or renamed it.
+
+    Args:
+        handle: of the open file.
+        path: where it was.
+        wait: until nobody else has it.
+    """
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except (BlockingIOError, FileNotFoundError):
         return False

@@ -26,6 +26,7 @@ from kuzushiji_tf.files import is_ours_alone, is_temporary, read_json
 
 LOCK = ".lock"
 CHECKPOINT = "epoch-{}.state"
+EXTENDING = "extending"  # in config.json, while more epochs are trained: how many there are to be
 CHECKPOINT_MINUTES = 10.0  # between two, where no epoch ends
 RUNS = Path("runs")
 
@@ -102,6 +103,11 @@ class WorkDirectory(TrainingFolder):
             raise UserError(f"{self.config_file} is not that of a run: it must hold config, versions and data.")
         require_known_schema(description, self.config_file)
         return description
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has ended, and is not going on beyond that."""
+        return "result" in self.description and EXTENDING not in self.description
 
     @property
     def data(self) -> dict[str, Any]:
@@ -221,10 +227,8 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _require_resumable(workdir: WorkDirectory, config: TrainingConfig) -> None:
-    if {"result"} == workdir.description.keys() & {"result", "extending"}:  # the latter: it goes on beyond its end
-        raise UserError(
-            f"The run in {workdir.path} is finished; there is nothing to resume, but --extend continues it."
-        )
+    if workdir.is_finished:
+        raise UserError(f"The run in {workdir.path} is finished; there is nothing to resume, but --extend goes on.")
     if not workdir.has_checkpoint:
         raise MissingFileError(f"{workdir.path} has no checkpoint to resume from; start again with --overwrite.")
     require_settings(workdir, config)

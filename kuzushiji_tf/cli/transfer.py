@@ -14,6 +14,7 @@ from kuzushiji_tf.cli.resuming import Resume
 from kuzushiji_tf.config import load_recipe
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.runtime import termination_raised
+from kuzushiji_tf.training.resuming import require_folder
 from kuzushiji_tf.transfer.config import STAGES, TransferConfig
 from kuzushiji_tf.transfer.workdirs import KIND, ChainFolder, find_last_chain
 from kuzushiji_tf.workdirs import unused_path
@@ -73,8 +74,8 @@ def train(flags: TrainFlags) -> None:
         KeyboardInterrupt: with a sentence that says how to continue.
     """
     is_auto = flags.resume == "auto"
-    if is_auto and not flags.workdir:
-        raise UserError("--resume auto continues what a folder holds, or starts it there: name it with --workdir.")
+    if is_auto:
+        require_folder(flags.workdir)
     if flags.resume and flags.recipe and not is_auto:
         raise UserError("--resume continues with the settings that the training was started with: leave --recipe out.")
     if flags.overwrite and (flags.resume or not flags.workdir):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kuzushiji_tf.errors import UserError
+from kuzushiji_tf.files import parse_json
 
 VARIABLE = "TF_CONFIG"
 _ADDRESS = re.compile(r"[^\s:/]+:(\d{1,5})")
@@ -72,7 +73,7 @@ def cluster_of_environment() -> Cluster | None:
     if not text:
         return None
     try:
-        value = json.loads(text)
+        value = parse_json(text, VARIABLE)
         jobs, task = value.get("cluster", {}), value.get("task", {})
         if not jobs:
             return None

@@ -1,6 +1,5 @@
 """Data sets decoded once: folders of arrays in the cache, made by whoever needs them first, removed when stale."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -11,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tqdm import tqdm
 
 from kuzushiji_tf.datasets.locations import cache_folder
-from kuzushiji_tf.files import atomic_folder, write_json
+from kuzushiji_tf.files import atomic_folder, is_ours_alone, write_json
 
 LIMIT = 32 << 30  # bytes of all that is decoded; beyond them, what was used longest ago goes
 SAFE = 24 * 3600  # seconds for which nothing is removed by itself after its last use
@@ -172,22 +171,10 @@ def _locked(folder: Path, *, wait: bool) -> Iterator[bool]:
     path = _lock_file(folder)
     while True:
         with open(path, "w", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
+            is_ours = is_ours_alone(lock.fileno(), path, wait)
+            if is_ours or not wait:
+                yield is_ours
                 return
-            if _is_there(lock, path):
-                yield True
-                return
-
-
-def _is_there(lock: IO[str], path: Path) -> bool:
-    """Return whether a lock is still the one that others would take: who had it before us may have removed it."""
-    try:
-        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _tidy(folder: Path) -> None:

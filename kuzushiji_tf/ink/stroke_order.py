@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from kuzushiji_tf.ink.strokes import LEAST_SIDE, Strokes, arc_length, resample
+from kuzushiji_tf.ink.strokes import LEAST_SIDE, Strokes, arc_length, normalize, resample
 
 POINTS = 16  # of a stroke that is compared
 FARTHEST = 0.3  # mean distance of two strokes that can be the same, in longer sides of the character's box
@@ -54,7 +54,7 @@ def compare(drawn: Strokes, model: Strokes) -> Comparison:
         drawn: in any unit, y down, in the order of drawing; none is without a point.
         model: the same in the order of writing.
     """
-    ours, theirs = ([_evenly(stroke) for stroke in _in_box(strokes)] for strokes in (drawn, model))
+    ours, theirs = ([_evenly(stroke) for stroke in normalize(strokes, margin=0)] for strokes in (drawn, model))
     lengths = [max(float(arc_length(stroke)[-1]), LEAST_SIDE) for stroke in theirs]
     laid = ours
     for _ in range(ROUNDS):
@@ -71,12 +71,6 @@ def compare(drawn: Strokes, model: Strokes) -> Comparison:
         if other not in in_order:
             remarks.append(Remark("order", other))
     return Comparison(written_as, remarks)
-
-
-def _in_box(strokes: Strokes) -> list[np.ndarray]:
-    points = np.concatenate(strokes)
-    low, high = points.min(axis=0), points.max(axis=0)
-    return [(stroke - (low + high) / 2) / max(float((high - low).max()), LEAST_SIDE) for stroke in strokes]
 
 
 def _evenly(stroke: np.ndarray) -> np.ndarray:

@@ -13,14 +13,7 @@ from typing import Any
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import MissingFileError, UserError
 from kuzushiji_tf.files import write_json
-from kuzushiji_tf.workdirs import WorkDirectory, locked
-
-_EXTENDING = "extending"
-
-
-def is_finished(workdir: WorkDirectory) -> bool:
-    """Return whether a run has ended, and is not going on beyond that."""
-    return "result" in workdir.description and _EXTENDING not in workdir.description
+from kuzushiji_tf.workdirs import EXTENDING, WorkDirectory, locked
 
 
 @contextmanager
@@ -44,7 +37,7 @@ def extensible(path: Path, config: TrainingConfig) -> Iterator[WorkDirectory]:
 
 def _require_extensible(workdir: WorkDirectory, config: TrainingConfig) -> None:
     path, description = workdir.path, workdir.description
-    if not is_finished(workdir):
+    if not workdir.is_finished:
         raise UserError(f"The run in {path} is not finished: finish it first, with --resume.")
     if not workdir.has_checkpoint:
         raise MissingFileError(f"{path} has no checkpoint to go on from, so it cannot be extended.")
@@ -60,15 +53,15 @@ def _require_extensible(workdir: WorkDirectory, config: TrainingConfig) -> None:
 
 def begin(workdir: WorkDirectory, epochs: int) -> None:
     """Note that a finished run goes on until it has so many epochs."""
-    write_json(workdir.config_file, {**workdir.description, _EXTENDING: epochs})
+    write_json(workdir.config_file, {**workdir.description, EXTENDING: epochs})
 
 
 def with_all_epochs(config: TrainingConfig, workdir: WorkDirectory) -> TrainingConfig:
     """Return the config of a run to resume, with the epochs that it goes on to if it was being extended."""
-    return replace(config, epochs=workdir.description.get(_EXTENDING, config.epochs))
+    return replace(config, epochs=workdir.description.get(EXTENDING, config.epochs))
 
 
 def finish(workdir: WorkDirectory, config: TrainingConfig, result: dict[str, Any]) -> None:
     """Mark a run as finished, with what it was trained with and its result."""
-    kept = {name: value for name, value in workdir.description.items() if name != _EXTENDING}
+    kept = {name: value for name, value in workdir.description.items() if name != EXTENDING}
     write_json(workdir.config_file, {**kept, "config": config.to_dict(), "result": result})

@@ -5,10 +5,20 @@ from typing import Literal
 
 from kuzushiji_tf.config import TrainingConfig
 from kuzushiji_tf.errors import UserError
-from kuzushiji_tf.training.extending import is_finished
 from kuzushiji_tf.workdirs import WorkDirectory, require_settings
 
 Resume = bool | Literal["auto"]
+
+
+def require_folder(folder: str | Path | None) -> str | Path:
+    """Return the folder that `auto` is about.
+
+    Raises:
+        UserError: none is named.
+    """
+    if folder is None:
+        raise UserError("--resume auto continues what a folder holds, or starts it there: name it with --workdir.")
+    return folder
 
 
 def finished_run(folder: str | Path | None, config: TrainingConfig) -> WorkDirectory | None:
@@ -17,13 +27,11 @@ def finished_run(folder: str | Path | None, config: TrainingConfig) -> WorkDirec
     Raises:
         UserError: no folder is named, or the run had other settings.
     """
-    if folder is None:
-        raise UserError("--resume auto continues what a folder holds, or starts it there: name it with --workdir.")
-    workdir = WorkDirectory(Path(folder))
+    workdir = WorkDirectory(Path(require_folder(folder)))
     if not workdir.config_file.exists():
         return None
     require_settings(workdir, config)
-    return workdir if is_finished(workdir) else None
+    return workdir if workdir.is_finished else None
 
 
 def resolved(resume: Resume, overwrite: bool, folder: str | Path | None) -> tuple[bool, bool]:

@@ -229,7 +229,7 @@ def _told_how_to_continue(workdir: WorkDirectory) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        if not workdir.has_checkpoint or extending.is_finished(workdir):
+        if not workdir.has_checkpoint or workdir.is_finished:
             raise
         raise type(stop)(
             f"Stopped; {last_checkpoint(workdir.checkpoints)}; continue with: "

@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from stroke_order import by_hand, drawings, is_right
 
 from kuzushiji_tf.datasets.kanjivg import load_strokes
 from kuzushiji_tf.datasets.subsets import joyo_kanji
@@ -14,23 +15,6 @@ from kuzushiji_tf.ink.strokes import Strokes
 from kuzushiji_tf.serving.site import WEB
 
 EVERY = 20  # of the joyo kanji each so manyth, for time; benchmarks/stroke_order.py takes all
-
-
-def hand(strokes: Strokes, random: np.random.Generator) -> Strokes:
-    """Return strokes as a hand may lean, stretch and shift them."""
-    lean = np.eye(2) + random.normal(0, 0.06, (2, 2))
-    return [((stroke - 0.5) @ lean + 0.5 + random.normal(0, 0.015, 2)).astype(np.float32) for stroke in strokes]
-
-
-def mistaken(strokes: Strokes, random: np.random.Generator) -> dict[str, tuple[Strokes, int]]:
-    """Return drawings with one fault each, and the stroke that it is about."""
-    one = int(random.integers(len(strokes)))
-    wrong = {"reversed": ([stroke[::-1] if number == one else stroke for number, stroke in enumerate(strokes)], one)}
-    if len(strokes) > 1:
-        wrong["missing"] = (strokes[:one] + strokes[one + 1 :], one)
-        first = one - (one == len(strokes) - 1)
-        wrong["order"] = ([*strokes[:first], strokes[first + 1], strokes[first], *strokes[first + 2 :]], first)
-    return wrong
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +26,14 @@ def test_nothing_is_said_of_what_is_drawn_as_it_is_written(kanji):
     random = np.random.default_rng(0)
     for character, strokes in kanji.items():
         assert compare(strokes, strokes).remarks == [], character
-        assert compare(hand([300 * stroke - 50 for stroke in strokes], random), strokes).remarks == [], character
+        assert compare(by_hand([300 * stroke - 50 for stroke in strokes], random), strokes).remarks == [], character
 
 
 def test_each_fault_is_said_of_the_stroke_that_it_is_about(kanji):
     random, right, count = np.random.default_rng(1), 0, 0
     for strokes in kanji.values():
-        for fault, (drawn, stroke) in mistaken(strokes, random).items():
-            remarks = compare(hand(drawn, random), strokes).remarks
-            known = {stroke, stroke + 1} if fault == "order" else {stroke}
-            right += [remark.fault for remark in remarks] == [fault] and remarks[0].stroke in known
+        for name, drawn, expected in drawings(strokes, random):
+            right += is_right(name, compare(by_hand(drawn, random), strokes).remarks, expected)
             count += 1
     assert count > 300 and right / count > 0.98
 
@@ -96,7 +78,7 @@ def test_the_page_says_what_python_says(kanji):
         pytest.skip("node is not installed")
     random, pairs = np.random.default_rng(3), []
     for strokes in kanji.values():
-        pairs += [(hand(drawn, random), strokes) for drawn, _ in mistaken(strokes, random).values()]
+        pairs += [(by_hand(drawn, random), strokes) for _, drawn, _ in drawings(strokes, random)]
     given = json.dumps([[[stroke.tolist() for stroke in side] for side in pair] for pair in pairs])
     command = ["node", "--input-type=module", "--eval", PROGRAM, (WEB / "order.js").as_uri()]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=True, timeout=60)

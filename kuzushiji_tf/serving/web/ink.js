@@ -53,7 +53,7 @@ export function drawStrokes(strokes, imageSize, strokeWidth) {
   return finishInk(image, imageSize).map(Math.round);
 }
 
-function boundingBox(strokes) {
+export function boundingBox(strokes) {
   const points = strokes.flat();
   if (!points.length) throw new RangeError("There is no point in the strokes; draw at least one.");
   const low = [Infinity, Infinity];
@@ -68,7 +68,7 @@ function boundingBox(strokes) {
   return { low, high, side: Math.max(high[0] - low[0], high[1] - low[1], 1e-6) };
 }
 
-const distance = (first, second) => Math.hypot(second[0] - first[0], second[1] - first[1]);
+export const distance = (first, second) => Math.hypot(second[0] - first[0], second[1] - first[1]);
 
 function withoutRepeats(stroke) {
   const kept = [stroke[0]];
@@ -77,10 +77,15 @@ function withoutRepeats(stroke) {
   return kept;
 }
 
-function resample(stroke) {
+export function lengthOf(stroke) {
   let length = 0;
   for (let i = 1; i < stroke.length; i++) length += distance(stroke[i - 1], stroke[i]);
-  const steps = Math.ceil(length / STEP);
+  return length;
+}
+
+/** Points equally spaced along a stroke, one more than steps, its two ends kept. */
+export function resample(stroke, steps = Math.ceil(lengthOf(stroke) / STEP)) {
+  const length = lengthOf(stroke);
   const points = [stroke[0]];
   let segment = 1;
   let passed = 0; // length of the segments before this one
@@ -92,7 +97,7 @@ function resample(stroke) {
       segment += 1;
       long = distance(stroke[segment - 1], stroke[segment]);
     }
-    const share = Math.min((at - passed) / long, 1);
+    const share = Math.min((at - passed) / (long || 1), 1);
     points.push([0, 1].map((axis) => stroke[segment - 1][axis] * (1 - share) + stroke[segment][axis] * share));
   }
   if (steps) points.push(stroke.at(-1));

@@ -115,7 +115,8 @@ function useMode(chosen) {
   mode = chosen === "word" ? "word" : "character";
   document.querySelector("main").dataset.mode = mode;
   document.querySelector(`#mode [value=${mode}]`).checked = true;
-  $("hint").textContent = say(mode === "word" ? "hintWord" : "hint");
+  $("hint").dataset.text = mode === "word" ? "hintWord" : "hint";
+  $("hint").textContent = say($("hint").dataset.text);
   pad.clear();
 }
 
@@ -243,7 +244,6 @@ function sayEverything() {
   $("language").textContent = say("otherLanguage");
   $("language").lang = currentLanguage() === "ja" ? "en" : "ja";
   guide.retell();
-  $("hint").textContent = say(mode === "word" ? "hintWord" : "hint");
   showAnswer(answer);
 }
 

@@ -1,6 +1,8 @@
 // Strokes as they were drawn against strokes as they are written: which is which, in what order and direction;
 // docs/ink.md specifies it. Python's twin is `ink/stroke_order.py`.
 
+import {boundingBox, distance, lengthOf, resample} from "./ink.js";
+
 const POINTS = 16; // of a stroke that is compared
 const FARTHEST = 0.3; // mean distance of two strokes that can be the same, in longer sides of the character's box
 const TURNED = 0.15; // a stroke is drawn backward if that is so much nearer, in lengths of the stroke
@@ -42,45 +44,18 @@ export function compareStrokes(drawn, model) {
 }
 
 function inBox(strokes) {
-  const points = strokes.flat();
-  const [low, high] = [Math.min, Math.max].map((choose) =>
-    [0, 1].map((axis) => points.reduce((best, point) => choose(best, point[axis]), points[0][axis])),
-  );
-  const side = Math.max(high[0] - low[0], high[1] - low[1], LEAST_SIDE);
+  const {low, high, side} = boundingBox(strokes);
   return strokes.map((stroke) =>
     stroke.map((point) => [0, 1].map((axis) => (point[axis] - (low[axis] + high[axis]) / 2) / side)),
   );
 }
 
-const apart = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]);
-
-function lengthOf(stroke) {
-  return stroke.reduce((length, point, index) => length + (index ? apart(stroke[index - 1], point) : 0), 0);
-}
-
-/** Points equally spaced along a stroke, its two ends kept. */
-function evenly(stroke) {
-  const length = lengthOf(stroke);
-  const points = [];
-  let segment = 1;
-  let passed = 0;
-  for (let number = 0; number < POINTS; number++) {
-    const at = (number * length) / (POINTS - 1);
-    while (segment < stroke.length - 1 && passed + apart(stroke[segment - 1], stroke[segment]) < at) {
-      passed += apart(stroke[segment - 1], stroke[segment]);
-      segment++;
-    }
-    const [start, end] = [stroke[segment - 1], stroke[segment] ?? stroke[segment - 1]];
-    const share = Math.min((at - passed) / (apart(start, end) || 1), 1);
-    points.push([0, 1].map((axis) => start[axis] + (end[axis] - start[axis]) * share));
-  }
-  return points;
-}
+const evenly = (stroke) => (stroke.length > 1 ? resample(stroke, POINTS - 1) : new Array(POINTS).fill(stroke[0]));
 
 /** The mean distance of the points of each of some strokes from those of each other. */
 function distances(some, others) {
   return some.map((one) =>
-    others.map((other) => one.reduce((sum, point, index) => sum + apart(point, other[index]), 0) / POINTS),
+    others.map((other) => one.reduce((sum, point, index) => sum + distance(point, other[index]), 0) / POINTS),
   );
 }
 

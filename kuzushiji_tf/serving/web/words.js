@@ -1,6 +1,7 @@
 // Words: the strokes of a line of writing -> its characters, by the best way to cut it; docs/ink.md specifies it.
 // Python's twin is `recognition/words.py`.
 
+import {boundingBox} from "./ink.js";
 import {oddsInLine} from "./placement.js";
 import {lossBehind} from "./sequences.js";
 
@@ -48,14 +49,8 @@ function directionsOf(strokes) {
 }
 
 function extentOf(strokes, axis) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const stroke of strokes) {
-    for (const point of stroke) {
-      low = Math.min(low, point[axis]);
-      high = Math.max(high, point[axis]);
-    }
-  }
-  return [low, high];
+  const {low, high} = boundingBox(strokes);
+  return [low[axis], high[axis]];
 }
 
 /** Strokes side by side (`axis` 0), or one below the other (1). */
